@@ -1,0 +1,116 @@
+"""Files: outputs that appear whole or not at all, inputs that are checked as they are read."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from stages.shared.errors import InputError
+
+Uint8 = NDArray[np.uint8]
+PARTIAL = ".partial"
+REMAKE = "run `dvc repro` to make it again"
+
+
+@contextmanager
+def outputs(folder: Path, wait_seconds: float = 5) -> Iterator[Path]:
+    """Give an empty work folder; when the block ends well, move all that is in it into `folder`, else drop it.
+
+    The work folder is `folder/.partial`. What a killed run left in it is cleared by the next, and a second run of the
+    same stage at the same time is refused with an `InputError`.
+    """
+    partial = folder / PARTIAL
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(partial / ".lock", timeout=wait_seconds):
+            work = partial / "outputs"
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            yield work
+            for path in sorted(work.iterdir()):
+                _move(path, folder / path.name)
+    except Timeout:
+        raise InputError(f"{folder}: another run is writing here; wait for it to end, or stop it") from None
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(partial)
+
+
+def _move(source: Path, target: Path) -> None:
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    source.replace(target)
+
+
+def read_array(path: Path, shape: Sequence[int | None]) -> Uint8:
+    """Map the uint8 array of the `.npy` file at `path` into memory, without reading it.
+
+    `shape` has an entry for each dimension, None where any length will do. Raises `InputError` where the file is
+    missing, no array of that type and shape, or empty.
+    """
+    try:
+        # Mode "c" keeps the file as it is, and PyTorch, which knows no read-only tensors, content.
+        array = np.lib.format.open_memmap(path, mode="c")
+    except (ValueError, EOFError, SyntaxError, TypeError) as error:
+        raise damaged(path, f"a .npy array, got: {error}") from None
+    wanted = " x ".join("any" if length is None else str(length) for length in shape)
+    fits = len(shape) == array.ndim and all(a in (None, b) for a, b in zip(shape, array.shape, strict=True))
+    if not fits or array.dtype != np.uint8 or array.size == 0:
+        raise damaged(path, f"a uint8 array of {wanted}, got {array.dtype} of {array.shape}")
+    return array
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON; a number that is not finite is a `ValueError`."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Read the JSON object at `path`, which must have each of `keys`; else an `InputError`."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"JSON, got: {error}") from None
+    if not isinstance(value, dict) or not value.keys() >= set(keys):
+        raise damaged(path, f"an object with {', '.join(keys)}")
+    return value
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write `rows` under `header`; float32 values in the fewest digits that bring the same value back."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def read_csv(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
+    """Read the rows of the CSV file at `path`, whose header must begin with `header`; else an `InputError`."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file, strict=True)
+            names = next(reader, [])
+            rows = list(reader)
+    except (ValueError, csv.Error) as error:
+        raise damaged(path, f"CSV, got: {error}") from None
+    if names[: len(header)] != list(header) or len(set(names)) < len(names):
+        raise damaged(path, f"a header that begins {','.join(header)}, got {','.join(names)[:80]}")
+    if not rows:
+        raise damaged(path, "at least one row")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(names):
+            raise damaged(path, f"{len(names)} fields in line {number}, got {len(row)}")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def damaged(path: Path, expected: str) -> InputError:
+    """The error for a file that is there but not what it should be."""
+    return InputError(f"{path}: damaged: expected {expected}; {REMAKE}")

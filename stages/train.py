@@ -1,0 +1,123 @@
+"""train: fit the autoencoder to the training images.
+
+Reads  data/download/train_images.npy, test_images.npy, classes.json
+Writes data/train/checkpoints/1.safetensors … one an epoch, autoencoder.safetensors, loss.csv, metrics.json
+"""
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+from tqdm import tqdm
+
+from stages.shared import params
+from stages.shared.command import run
+from stages.shared.dataset import Classes, read_images
+from stages.shared.errors import InputError
+from stages.shared.files import outputs, write_csv, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from stages.shared.files import Uint8
+
+DOWNLOAD = Path("data/download")
+FOLDER = Path("data/train")
+
+Width = Annotated[int, Field(ge=1, le=65_536)]
+
+
+class Params(params.Section):
+    """The recipe. The latent layer follows `layers`, and the decoder mirrors the encoder."""
+
+    layers: list[Width] = Field(max_length=64)
+    latent_size: Width
+    activation: Literal["relu", "silu", "gelu"]
+    epochs: int = Field(ge=1, le=100_000)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0, le=1000)
+    schedule: Literal["constant", "one-cycle"]
+    seed: int = Field(ge=0, lt=2**63)
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    threads: int = Field(ge=1)
+
+
+def check(p: Params, images: int, cores: int) -> None:
+    """Refuse what no training can be made of, before it starts; raises `InputError`."""
+    if p.batch_size > images:
+        raise InputError(f"params.yaml: train.batch_size: expected at most {images}, the images, got {p.batch_size}")
+    if p.threads > max(cores, 2):
+        raise InputError(f"params.yaml: train.threads: expected at most {max(cores, 2)}, the cores, got {p.threads}")
+
+
+def choose_device(name: str) -> "torch.device":
+    """The device of that name; `auto` takes CUDA, else MPS, else the CPU. Raises `InputError` where it is missing."""
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, available in there.items() if available))
+    if not there[name]:
+        raise InputError(f"params.yaml: train.device: '{name}' is not available here; take 'auto' or 'cpu'")
+    return torch.device(name)
+
+
+def train(p: Params, train_images: "Uint8", test_images: "Uint8", device: "torch.device", folder: Path) -> list[float]:
+    """Train as `p` says; write `folder`'s checkpoints, model and loss curve; return the last losses, train and test.
+
+    The images are uint8 [N, height, width]. Raises `InputError` where a loss stops being finite.
+    """
+    import torch
+
+    from stages.shared.trainer import Trainer
+
+    torch.set_num_threads(p.threads)
+    trainer = Trainer(
+        train_images,
+        layers=[*p.layers, p.latent_size],
+        activation=p.activation,
+        epochs=p.epochs,
+        batch_size=p.batch_size,
+        learning_rate=p.learning_rate,
+        schedule=p.schedule,
+        seed=p.seed,
+        device=device,
+    )
+    (folder / "checkpoints").mkdir()
+    losses: list[list[float]] = []
+    for epoch in range(1, p.epochs + 1):
+        train_loss = trainer.epoch(lambda batches: tqdm(batches, f"epoch {epoch}/{p.epochs}", leave=False))
+        test_loss = trainer.test(test_images)
+        if not math.isfinite(train_loss + test_loss):
+            raise InputError(
+                f"train: the loss is {train_loss} in epoch {epoch} at the rate {p.learning_rate}: it diverged; "
+                f"try a smaller train.learning_rate, say {p.learning_rate / 10:g}"
+            )
+        print(f"epoch {epoch}/{p.epochs}: train loss {train_loss:.5f}, test loss {test_loss:.5f}")
+        losses.append([train_loss, test_loss])
+        autoencoder = trainer.autoencoder(p.model_dump())
+        autoencoder.write(folder / "checkpoints" / f"{epoch}.safetensors")
+    autoencoder.write(folder / "autoencoder.safetensors")
+    rows = [[epoch, *pair] for epoch, pair in enumerate(losses, start=1)]
+    write_csv(folder / "loss.csv", ["epoch", "train_loss", "test_loss"], rows)
+    return losses[-1]
+
+
+def main() -> None:
+    p = params.read("train", Params)
+    train_images = read_images(DOWNLOAD / "train_images.npy")
+    test_images = read_images(DOWNLOAD / "test_images.npy", *train_images.shape[1:])
+    classes = Classes.read(DOWNLOAD / "classes.json")
+    check(p, len(train_images), os.cpu_count() or 1)
+    device = choose_device(p.device)
+    print(f"train: {classes.dataset}, {len(train_images)} images, on {device} with {p.threads} threads")
+    with outputs(FOLDER) as folder:
+        train_loss, test_loss = train(p, train_images, test_images, device, folder)
+        metrics = {"dataset": classes.dataset, "epochs": p.epochs, "train_loss": train_loss, "test_loss": test_loss}
+        write_json(folder / "metrics.json", metrics)
+
+
+if __name__ == "__main__":
+    run(main)
