@@ -172,9 +172,10 @@ def draw_confusion(classes: Classes, verdict: Verdict, neighbors: int) -> "Figur
     axes.set_ylabel("actual class")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    for actual, voted in zip(*np.nonzero(percent.round()), strict=True):
+    rounded = (percent + 0.5).astype(int)
+    for actual, voted in zip(*np.nonzero(rounded), strict=True):
         color = "white" if percent[actual, voted] > 50 else "black"
-        axes.text(voted, actual, f"{percent[actual, voted]:.0f}", ha="center", va="center", color=color, fontsize=size)
+        axes.text(voted, actual, str(rounded[actual, voted]), ha="center", va="center", color=color, fontsize=size)
     figure.colorbar(picture, shrink=0.8, aspect=30, label="% of the actual class").outline.set_visible(False)
     figure.suptitle(f"{classes.dataset}: the vote of the {neighbors} nearest training latents")
     axes.set_title(f"{100 * verdict.accuracy:.1f} % of the test images right", fontsize="medium", color="dimgray")
