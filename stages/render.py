@@ -16,7 +16,7 @@ from stages.shared.autoencoder import Autoencoder, Float32
 from stages.shared.command import run
 from stages.shared.dataset import Classes, read_images
 from stages.shared.errors import InputError
-from stages.shared.figure import write_png
+from stages.shared.figure import show_grid, write_png
 from stages.shared.files import damaged, outputs, read_csv
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ CHECKPOINTS = Path("data/train/checkpoints")
 LOSSES = Path("data/train/loss.csv")
 FOLDER = Path("data/render")
 TILE = 1.1  # inches a picture
-GAP = 2  # pixels between pictures
 
 
 class Params(params.Section):
@@ -54,16 +53,10 @@ def draw_rows(rows: Sequence[tuple[str, Float32]], indices: Sequence[int], title
 
     labels, pictures = zip(*rows, strict=True)
     count, height, width = pictures[0].shape
-    # One picture of them all: an axes for each takes ten times as long. The gaps are NaN, which is left blank.
-    tiles = np.pad(np.stack(pictures), ((0, 0), (0, 0), (0, GAP), (0, GAP)), constant_values=np.nan)
-    mosaic = tiles.transpose(0, 2, 1, 3).reshape(len(rows) * (height + GAP), count * (width + GAP))
     figure = Figure((TILE * count + 1.2, TILE * len(rows) * height / width + 0.7), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(mosaic[:-GAP, :-GAP], cmap="gray", vmin=0, vmax=1)
-    axes.set_xticks(np.arange(count) * (width + GAP) + width / 2 - 0.5, [f"#{index}" for index in indices])
-    axes.set_yticks(np.arange(len(rows)) * (height + GAP) + height / 2 - 0.5, labels)
-    axes.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
-    axes.spines[:].set_visible(False)
+    show_grid(axes, np.stack(pictures), labels, [f"#{index}" for index in indices])
+    axes.tick_params(labeltop=True, labelbottom=False)
     figure.suptitle(title)
     return figure
 

@@ -12,7 +12,7 @@ from tests.project import ROOT, Project
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = list(PIPELINE)
-AFTER_TRAIN = "train render extract plot"
+AFTER_TRAIN = "train render extract plot evaluate"
 
 
 def paths(stage: str, *kinds: str) -> list[str]:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.render import GAP, Params, choose, draw_rows
+from stages.render import Params, choose, draw_rows
 from stages.shared.autoencoder import Autoencoder
 from stages.shared.errors import InputError
+from stages.shared.figure import GAP
 from tests.project import Project
 
 DEFAULTS: dict[str, Any] = {"split": "train", "count": 5, "indices": None}

@@ -1,12 +1,31 @@
-"""Matplotlib figures, written so that the same figure is the same bytes."""
+"""Matplotlib figures: grids of grey pictures, and files whose bytes repeat."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+GAP = 2  # pixels between the pictures of a grid
 _MOST_PIXELS = 60_000  # a side; the Agg renderer takes 2^16, margins included
+
+
+def show_grid(axes: "Axes", pictures: NDArray[Any], rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Show grey pictures in [0, 1], [rows, columns, height, width], as a grid, with a label for each row and column."""
+    _, _, height, width = pictures.shape
+    # One image of them all: an axes for each takes ten times as long. The gaps are NaN, which is left blank.
+    tiles = np.pad(pictures, ((0, 0), (0, 0), (0, GAP), (0, GAP)), constant_values=np.nan)
+    grid = tiles.transpose(0, 2, 1, 3).reshape(len(rows) * (height + GAP), len(columns) * (width + GAP))
+    axes.imshow(grid[:-GAP, :-GAP], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks(np.arange(len(columns)) * (width + GAP) + (width - 1) / 2, columns)
+    axes.set_yticks(np.arange(len(rows)) * (height + GAP) + (height - 1) / 2, rows)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
 
 
 def write_png(figure: "Figure", path: Path, dpi: int = 120) -> None:

@@ -1,0 +1,396 @@
+"""evaluate, held against plain loops over small data, and read by the real DVC."""
+
+import csv
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages import evaluate
+from stages.shared import judgement
+from stages.shared.autoencoder import Autoencoder
+from stages.shared.dataset import Classes
+from stages.shared.errors import InputError
+
+ROOT = Path(__file__).parent.parent
+DATASET = "little"
+NAMES = ["coat", r"$\bag$", "sandal"]  # the second is not what matplotlib reads as mathematics
+HEIGHT, WIDTH = 6, 5
+DEFAULTS = {"neighbors": 5, "sample": 30, "seed": 0, "examples": 4}
+FILES = ["classes.csv", "confusion.csv", "confusion.png", "examples.png", "metrics.json"]
+
+Arrays = dict[str, np.ndarray]
+
+
+def draw(random: np.random.Generator, count: int, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy images whose brightness and lit rows tell their class, uint8 [N, 6, 5], and their labels."""
+    labels = random.integers(classes, size=count).astype(np.uint8)
+    images = random.integers(190, size=(count, HEIGHT, WIDTH))
+    for image, label in zip(images, labels, strict=True):
+        image[2 * (label % 3) : 2 * (label % 3) + 2] += 40 + int(label) // 2
+    return images.astype(np.uint8), labels
+
+
+def make(folder: Path, latent_size: int = 2, names: list[str] = NAMES, train: int = 90, test: int = 40) -> Arrays:
+    """Write what evaluate reads, with an untrained autoencoder, into `folder`."""
+    random = np.random.default_rng(1)
+    arrays: Arrays = {}
+    for split, count in (("train", train), ("test", test)):
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = draw(random, count, len(names))
+    write(folder, arrays, names)
+    sizes = [HEIGHT * WIDTH, 8, latent_size]
+
+    def layers(sizes: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [
+            (random.normal(size=(b, a)).astype(np.float32) / a**0.5, random.normal(size=b).astype(np.float32))
+            for a, b in pairwise(sizes)
+        ]
+
+    (folder / "data/train").mkdir(parents=True)
+    autoencoder = Autoencoder(layers(sizes), layers(sizes[::-1]), "relu", HEIGHT, WIDTH, {})
+    autoencoder.write(folder / evaluate.MODEL)
+    configure(folder)
+    return arrays
+
+
+def write(folder: Path, arrays: Arrays, names: list[str] = NAMES) -> None:
+    download = folder / evaluate.DOWNLOAD
+    download.mkdir(parents=True, exist_ok=True)
+    for name, array in arrays.items():
+        np.save(download / f"{name}.npy", array)
+    (download / "classes.json").write_text(json.dumps({"dataset": DATASET, "classes": names}))
+
+
+def configure(folder: Path, **values: int) -> None:
+    (folder / "params.yaml").write_text(json.dumps({"evaluate": DEFAULTS | values}))
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((folder / evaluate.FOLDER / "metrics.json").read_text())
+    return read
+
+
+def rows(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / evaluate.FOLDER / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# The oracles: the definitions, in plain loops.
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float64) / 255
+
+
+def nearest(points: np.ndarray, point: np.ndarray) -> np.ndarray:
+    return np.argsort(((points - point) ** 2).sum(axis=1), kind="stable")
+
+
+def votes(train: np.ndarray, labels: np.ndarray, test: np.ndarray, k: int) -> list[int]:
+    return [int(np.bincount(labels[nearest(train, point)[:k]]).argmax()) for point in test]
+
+
+def trust(x: np.ndarray, z: np.ndarray, k: int) -> float:
+    """Venna and Kaski's formula: each neighbour in z that is none in x costs its rank in x beyond k."""
+    n, cost = len(x), 0
+    for i in range(n):
+        ranks = [j for j in nearest(x, x[i]) if j != i]
+        for j in [j for j in nearest(z, z[i]) if j != i][:k]:
+            cost += max(0, ranks.index(j) + 1 - k)
+    return 1 - 2 * cost / (n * k * (2 * n - 3 * k - 1))
+
+
+def test_figures_agree_with_their_definitions(project: Path) -> None:
+    arrays = make(project)
+    evaluate.main()
+    got = metrics(project)
+
+    train, test = flat(arrays["train_images"]), flat(arrays["test_images"])
+    train_labels, labels = arrays["train_labels"], arrays["test_labels"]
+    autoencoder = Autoencoder.read(evaluate.MODEL)
+    mean = train.mean(axis=0)
+    components = np.linalg.svd(train - mean)[2][:2]
+    sample = np.sort(np.random.default_rng(0).choice(len(test), 30, replace=False))
+
+    z = [autoencoder.encode(arrays[f"{split}_images"]).astype(np.float64) for split in ("train", "test")]
+    ours = flat(255 * autoencoder.decode(z[1].astype(np.float32)))
+    scores = [(x - mean) @ components.T for x in (train, test)]
+    errors = ((ours - test) ** 2).mean(axis=1)
+    pca_errors = ((scores[1] @ components + mean - test) ** 2).mean(axis=1)
+    voted, pca_voted = votes(z[0], train_labels, z[1], 5), votes(scores[0], train_labels, scores[1], 5)
+    expected = {
+        "test_mse": errors.mean(),
+        "psnr_db": -10 * math.log10(errors.mean()),
+        "mean_image_mse": ((mean - test) ** 2).mean(),
+        "mean_image_psnr_db": -10 * math.log10(((mean - test) ** 2).mean()),
+        "pca_mse": pca_errors.mean(),
+        "pca_psnr_db": -10 * math.log10(pca_errors.mean()),
+        "pca_error_removed": 1 - errors.mean() / pca_errors.mean(),
+        "knn_accuracy": np.mean(voted == labels),
+        "pca_knn_accuracy": np.mean(pca_voted == labels),
+        "trustworthiness": trust(test[sample], z[1][sample], 5),
+        "pca_trustworthiness": trust(test[sample], scores[1][sample], 5),
+        "collapsed_dimensions": 0,
+    }
+    assert got.pop("dataset") == DATASET
+    assert got == pytest.approx(expected, rel=1e-4)
+
+    for label, row in enumerate(rows(project, "classes.csv")):
+        members = labels == label
+        assert (row["dataset"], row["class"], int(row["count"])) == (DATASET, NAMES[label], members.sum())
+        assert float(row["mse"]) == pytest.approx(errors[members].mean(), rel=1e-4)
+        assert float(row["pca_mse"]) == pytest.approx(pca_errors[members].mean(), rel=1e-4)
+        assert float(row["accuracy"]) == pytest.approx(np.mean(np.array(voted)[members] == label))
+        assert float(row["pca_accuracy"]) == pytest.approx(np.mean(np.array(pca_voted)[members] == label))
+    for row in rows(project, "confusion.csv"):
+        actual, guess = NAMES.index(row["actual"]), NAMES.index(row["voted"])
+        count = sum(a == actual and b == guess for a, b in zip(labels, voted, strict=True))
+        assert int(row["count"]) == count
+        assert float(row["share"]) == pytest.approx(count / (labels == actual).sum())
+
+
+def test_outputs_repeat_and_are_all_there(project: Path) -> None:
+    make(project)
+    evaluate.main()
+    first = {path.name: path.read_bytes() for path in sorted(evaluate.FOLDER.iterdir())}
+    evaluate.main()
+    assert list(first) == FILES
+    assert first == {path.name: path.read_bytes() for path in sorted(evaluate.FOLDER.iterdir())}
+    for name in ("confusion.png", "examples.png"):
+        with Image.open(evaluate.FOLDER / name) as picture:
+            assert picture.width > 400
+            assert picture.getextrema() != picture.convert("1").getextrema()
+            assert "Software" not in picture.info
+
+
+def test_pictures_say_what_they_show(project: Path) -> None:
+    arrays = make(project)
+    test = evaluate.Split(arrays["test_images"], arrays["test_labels"])
+    classes = Classes(DATASET, NAMES)
+    autoencoder = Autoencoder.read(evaluate.MODEL)
+    errors = np.random.default_rng(0).permutation(40) / 1000
+    figure = evaluate.draw_examples(classes, test, autoencoder, errors, 3)
+    best, worst = ([label.get_text().split("\n") for label in axes.get_xticklabels()] for axes in figure.axes)
+    assert [error for _, error in best] == ["0.0000", "0.0010", "0.0020"]
+    assert [error for _, error in worst] == ["0.0390", "0.0380", "0.0370"]
+    assert [name for name, _ in best] == [NAMES[test.labels[np.flatnonzero(errors == e / 1000)[0]]] for e in range(3)]
+    sheet = figure.axes[0].images[0].get_array()
+    assert sheet is not None
+    np.testing.assert_allclose(sheet[:HEIGHT, :WIDTH], test.images[errors.argmin()] / 255)
+    assert DATASET in figure.get_suptitle()
+
+    verdict = evaluate.Verdict(0, errors, np.array([[19, 1, 0], [5, 5, 0], [0, 0, 0]]), 0.9)
+    figure = evaluate.draw_confusion(classes, verdict, 7)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["95", "5", "50", "50"]
+    assert DATASET in figure.get_suptitle()
+    assert "80.0 %" in figure.axes[0].get_title()
+
+
+@pytest.mark.parametrize("latent_size", [1, 3, 40])
+def test_any_latent_size(project: Path, latent_size: int) -> None:
+    make(project, latent_size)  # 40 is more than the pixels
+    evaluate.main()
+    assert 0 <= metrics(project)["pca_mse"] < metrics(project)["mean_image_mse"]
+
+
+def test_fewer_images_than_components(project: Path) -> None:
+    make(project, latent_size=8, train=5, test=4)
+    configure(project, neighbors=1, examples=4)
+    evaluate.main()
+    assert metrics(project)["pca_mse"] > 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("count", [1, 2, 40, 256])
+def test_any_number_of_classes(project: Path, count: int) -> None:
+    names = [f"class number {label}" for label in range(count)]
+    arrays = make(project, names=names, train=600)
+    evaluate.main()
+    present = [names[label] for label in sorted(set(arrays["test_labels"].tolist()))]
+    assert [row["class"] for row in rows(project, "classes.csv")] == present
+    assert len(rows(project, "confusion.csv")) == len(present) * count
+    assert (count == 1) == (metrics(project)["knn_accuracy"] == 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_figures_without_a_meaning_are_null(project: Path) -> None:
+    arrays = make(project)
+    write(project, {name: np.zeros_like(array) for name, array in arrays.items()})
+    evaluate.main()
+    got = metrics(project)
+    assert got["mean_image_mse"] == got["pca_mse"] == 0
+    nulls = {"mean_image_psnr_db", "pca_psnr_db", "pca_error_removed", "trustworthiness", "pca_trustworthiness"}
+    assert {name for name, value in got.items() if value is None} == nulls
+    assert got["collapsed_dimensions"] == 2
+
+
+@pytest.mark.parametrize(
+    ("latents", "expected"),
+    [
+        ([[1, 2], [2, 1], [3, 3]], 0),
+        ([[1, 5], [2, 5], [3, 5]], 1),
+        ([[1, 0.001], [2, 0.002], [3, 0.03]], 0),
+        ([[1, 0.001], [2, 0.002], [3, 0.011]], 1),
+        ([[7, 5], [7, 5], [7, 5]], 2),
+        ([[7, 5], [7.000001, 5], [7, 5.000001]], 2),
+    ],
+)
+def test_collapsed_dimensions(latents: list[list[float]], expected: int) -> None:
+    assert judgement.collapsed(np.array(latents, np.float32)) == expected
+
+
+def test_pca_takes_a_draw_of_more_images_than_its_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, _ = draw(np.random.default_rng(0), 200)
+    monkeypatch.setattr(judgement, "_PCA_BYTES", 4 * HEIGHT * WIDTH * 50)
+    principal = judgement.Principal.fit(images, 2, seed=3)
+    assert principal.pca.n_samples_ == 50
+    assert principal.encode(images).shape == (200, 2)
+    np.testing.assert_array_equal(principal.encode(images), judgement.Principal.fit(images, 2, seed=3).encode(images))
+
+
+def test_batches_change_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = make(project)["test_images"]
+    autoencoder = Autoencoder.read(evaluate.MODEL)
+    whole = judgement.reconstruction_errors(autoencoder, images, autoencoder.encode(images))
+    monkeypatch.setattr(judgement, "_AT_ONCE", 13)  # of 40
+    parts = judgement.reconstruction_errors(autoencoder, images, autoencoder.encode(images))
+    np.testing.assert_allclose(parts, whole, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "values", "words"),
+    [
+        ({}, {"neighbors": 15}, ["evaluate.neighbors", "at most 14", "got 15"]),
+        ({"train": 6}, {"neighbors": 7}, ["evaluate.neighbors", "at most 6", "got 7"]),
+        ({}, {"examples": 21, "neighbors": 0}, ["evaluate.examples", "evaluate.neighbors", "got 0"]),
+        ({"test": 12}, {"examples": 13}, ["evaluate.examples", "at most 12", "got 13"]),
+        ({"train": 1}, {}, ["train_images.npy", "at least 2"]),
+        ({"test": 2}, {}, ["test_images.npy", "at least 3", "got 2"]),
+        ({}, {"neighbours": 3}, ["unknown key 'neighbours'", "'neighbors'"]),
+    ],
+)
+def test_refuses_in_words(project: Path, sizes: dict[str, int], values: dict[str, int], words: list[str]) -> None:
+    make(project, **sizes)  # type: ignore[arg-type]
+    configure(project, **values)
+    with pytest.raises(InputError) as caught:
+        evaluate.main()
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert not evaluate.FOLDER.exists()
+
+
+def test_refuses_latents_that_are_not_finite(project: Path) -> None:
+    make(project)
+    autoencoder = Autoencoder.read(evaluate.MODEL)
+    for layer in autoencoder.encoder:
+        np.multiply(layer[0], np.float32(1e30), out=layer[0])
+    autoencoder.write(evaluate.MODEL)
+    with np.errstate(all="ignore"), pytest.raises(InputError, match=r"autoencoder\.safetensors.*not finite"):
+        evaluate.main()
+
+
+def test_imports_no_torch_and_nothing_slow_before_the_checks(project: Path) -> None:
+    make(project)
+    code = """
+import sys
+from stages import evaluate
+assert not {"torch", "sklearn", "matplotlib"} & sys.modules.keys()
+evaluate.main()
+assert "torch" not in sys.modules and "sklearn" in sys.modules
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env=environment)
+
+
+# DVC
+
+
+def dvc(*arguments: str) -> Any:
+    command = [sys.executable, "-m", "dvc", *arguments, "--json"]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"}
+    )
+    return json.loads(done.stdout)
+
+
+def git(*arguments: str) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+PLOTS = {
+    "Loss by epoch": ["epoch", "train_loss", "test_loss"],
+    "Latents": ["label", "class", "z1"],
+    "Error by class": ["class", "mse", "pca_mse"],
+    "Confusion": ["actual", "voted", "share"],
+}
+PICTURES = [
+    "data/render/reconstructions.png",
+    "data/plot/latents.png",
+    "data/evaluate/confusion.png",
+    "data/evaluate/examples.png",
+]
+
+
+@pytest.fixture
+def tracked(project: Path) -> Path:
+    """A git repository with the project's DVC files, evaluate's outputs and stand-ins for the other stages'."""
+    make(project)
+    evaluate.main()
+    (project / "data/train/loss.csv").write_text("epoch,train_loss,test_loss\n1,0.5,0.4\n2,0.3,0.2\n")
+    (project / "data/train/metrics.json").write_text('{"test_loss": 0.2}')
+    for name in PICTURES[:2]:
+        (project / name).parent.mkdir()
+        shutil.copy(evaluate.FOLDER / "examples.png", project / name)
+    write_latents(project, 3)
+    git("init")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+    shutil.copytree(ROOT / ".dvc/plots", project / ".dvc/plots")
+    shutil.copy(ROOT / "dvc.yaml", project)
+    git("add", "-A")
+    git("commit", "-m", "first")
+    return project
+
+
+def write_latents(project: Path, size: int) -> None:
+    (project / "data/extract").mkdir(exist_ok=True)
+    header = ["index", "label", "class", *(f"z{dimension + 1}" for dimension in range(size))]
+    lines = [[str(i), str(i % 3), NAMES[i % 3], *("0.5" for _ in range(size))] for i in range(6)]
+    (project / "data/extract/latents.csv").write_text("\n".join(",".join(line) for line in [header, *lines]) + "\n")
+
+
+def test_dvc_shows_the_metrics(tracked: Path) -> None:
+    shown = dvc("metrics", "show")[""]["data"]["data/evaluate/metrics.json"]["data"]
+    assert shown == metrics(tracked)
+
+
+@pytest.mark.parametrize("latent_size", [1, 2, 3, 5])
+def test_dvc_fills_each_plot(tracked: Path, latent_size: int) -> None:
+    write_latents(tracked, latent_size)
+    for command, revisions in ((["show"], {"workspace"}), (["diff", "HEAD", "workspace"], {"HEAD", "workspace"})):
+        shown = dvc("plots", *command)
+        assert not shown.get("errors")
+        assert sorted(shown["data"]) == sorted([*PLOTS, *PICTURES])
+        for name, fields in PLOTS.items():
+            (plot,) = shown["data"][name]
+            assert "<DVC_" not in json.dumps(plot["content"])
+            assert "vega-lite" in plot["content"]["$schema"]
+            values = plot["content"]["data"]["values"]
+            assert {value["rev"] for value in values} == revisions
+            assert all(field in value for value in values for field in fields)
+        for name in PICTURES:
+            assert {revision for picture in shown["data"][name] for revision in picture["revisions"]} == revisions
