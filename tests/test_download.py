@@ -1,0 +1,81 @@
+"""download: the data set arrives whole and right, or not at all."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from stages.shared.garments import GARMENTS, draw
+from tests.project import ROOT, Project
+
+ORIGINALS = Path(os.environ.get("FASHION_MNIST_MIRROR", ROOT / "../shared/fashion-mnist"))
+with_originals = pytest.mark.skipif(not ORIGINALS.is_dir(), reason=f"no Fashion-MNIST in {ORIGINALS}")
+FILES = {"classes.json", "test_images.npy", "test_labels.npy", "train_images.npy", "train_labels.npy"}
+
+
+def downloaded(project: Project) -> set[str]:
+    return {path.name for path in (project.root / "data/download").glob("*") if path.name != ".gitignore"}
+
+
+@with_originals
+def test_fashion_mnist_is_what_torchvision_reads(tmp_path: Path) -> None:
+    from torchvision.datasets import FashionMNIST
+
+    project = Project.create(tmp_path / "project", {"download": {"dataset": "fashion-mnist"}})
+    result = project.stage("download", env={"FASHION_MNIST_MIRROR": str(ORIGINALS)})
+    assert result.returncode == 0, result.stderr
+    assert downloaded(project) == FILES
+    folder = project.root / "data/download"
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in ORIGINALS.glob("*.gz"):
+        (raw / path.name).symlink_to(path)
+    for split, count in (("train", 60_000), ("test", 10_000)):
+        original = FashionMNIST(tmp_path, train=split == "train", download=True)
+        images, labels = np.load(folder / f"{split}_images.npy"), np.load(folder / f"{split}_labels.npy")
+        assert images.shape == (count, 28, 28)
+        assert images.dtype == labels.dtype == np.uint8
+        assert np.array_equal(images, original.data.numpy())
+        assert np.array_equal(labels, original.targets.numpy())
+    assert json.loads((folder / "classes.json").read_text()) == {
+        "dataset": "fashion-mnist",
+        "classes": FashionMNIST.classes,
+    }
+
+
+@with_originals
+def test_a_relative_mirror_counts_from_the_root(tmp_path: Path) -> None:
+    project = Project.create(tmp_path / "project", {"download": {"dataset": "fashion-mnist"}})
+    (tmp_path / "mirror").symlink_to(ORIGINALS.resolve())
+    result = project.stage("download", env={"FASHION_MNIST_MIRROR": "../mirror"})
+    assert result.returncode == 0, result.stderr
+
+
+def test_synthetic_repeats_and_grows_with_its_params(finished: Project, tmp_path: Path) -> None:
+    again = Project.create(tmp_path / "project")
+    assert again.stage("download").returncode == 0
+    assert {k: v for k, v in finished.contents("data/download").items() if ".gitignore" not in k} == again.contents()
+    again.edit({"download": {"synthetic": {"train_images": 7, "test_images": 3, "seed": 5}}})
+    assert again.stage("download").returncode == 0
+    images = np.load(again.root / "data/download/train_images.npy")
+    assert images.shape == (7, 28, 28)
+    assert images.dtype == np.uint8
+    assert np.load(again.root / "data/download/test_labels.npy").shape == (3,)
+
+
+def test_each_garment_is_told_from_the_others() -> None:
+    images, labels = draw(1500, seed=3)
+    flat = images.reshape(len(images), -1) / 255
+    assert set(labels) == set(range(len(GARMENTS)))
+    neighbours = KNeighborsClassifier(5).fit(flat[:1000], labels[:1000])
+    assert neighbours.score(flat[1000:], labels[1000:]) > 0.9
+    assert len(np.unique(images, axis=0)) == len(images), "no two are the same"
+
+
+def test_a_smaller_draw_is_the_beginning_of_a_larger() -> None:
+    few, many = draw(5, seed=1), draw(9, seed=1)
+    assert np.array_equal(few[0], many[0][:5])
+    assert np.array_equal(few[1], many[1][:5])

@@ -1,0 +1,100 @@
+"""plot: every latent at its place, in its class's colour, under its class's name."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgba
+from mpl_toolkits.mplot3d.axes3d import Axes3D
+from sklearn.decomposition import PCA
+
+from stages.plot import Params, choose_colormap, draw
+from stages.shared.errors import InputError
+from stages.shared.latents import Latents
+from tests.project import Project
+
+CLASSES = [f"class {label}" for label in range(10)]
+LOOK = Params(style="labels", colormap="rainbow", elevation=20.0, azimuth=-60.0, width=10.0, height=8.0, dpi=120)
+
+
+def latents(size: int, count: int = 60) -> Latents:
+    random = np.random.default_rng(size)
+    values, labels = random.normal(size=(count, size)), np.arange(count) % 10
+    return Latents(values, labels, np.arange(count), CLASSES, "synthetic", "train")
+
+
+def drawn(points: Latents, **changes: Any) -> Any:
+    look = LOOK.model_copy(update=changes)
+    return draw(points, look, choose_colormap(look.colormap)).axes[0]
+
+
+def test_each_point_stands_at_its_latent_under_its_name_and_colour() -> None:
+    points = latents(3)
+    axes = drawn(points)
+    assert isinstance(axes, Axes3D)
+    rainbow = mpl.colormaps["rainbow"](np.linspace(0, 1, 10))
+    names = {tuple(np.round(text.get_position_3d(), 9)): text for text in axes.texts}
+    assert len(names) == 60
+    for value, label in zip(points.values, points.labels, strict=True):
+        text = names[tuple(np.round(value, 9))]
+        assert text.get_text() == CLASSES[label]
+        assert to_rgba(text.get_bbox_patch().get_facecolor())[:3] == pytest.approx(rainbow[label][:3])
+
+
+def test_axes_reach_from_minimum_to_maximum() -> None:
+    points = latents(3)
+    axes = drawn(points)
+    for dimension, limits in enumerate((axes.get_xlim(), axes.get_ylim(), axes.get_zlim())):
+        assert limits == pytest.approx((points.values[:, dimension].min(), points.values[:, dimension].max()))
+
+
+def test_the_nearest_is_drawn_last() -> None:
+    axes = drawn(latents(3), elevation=90.0)
+    heights = [text.get_position_3d()[2] for text in axes.texts]
+    assert heights == sorted(heights)
+
+
+def test_two_dimensions_are_flat_and_one_a_line() -> None:
+    assert not isinstance(drawn(latents(2)), Axes3D)
+    line = drawn(latents(1))
+    assert [tick.get_text() for tick in line.get_yticklabels()] == CLASSES
+
+
+def test_more_than_three_are_their_principal_components() -> None:
+    points = latents(6)
+    axes = drawn(points)
+    pca = PCA(3, svd_solver="full").fit(points.values)
+    assert axes.get_xlabel() == f"principal component 1 ({pca.explained_variance_ratio_[0]:.0%})"
+    places = np.array([text.get_position_3d() for text in axes.texts])
+    expected = pca.transform(points.values)
+    assert np.allclose(places[np.lexsort(places.T)], expected[np.lexsort(expected.T)])
+
+
+def test_points_style_and_legend() -> None:
+    axes = drawn(latents(3), style="points")
+    assert not axes.texts
+    assert len(axes.collections[0].get_offsets()) == 60
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == CLASSES
+
+
+def test_the_title_names_the_data_set() -> None:
+    assert "synthetic" in drawn(latents(3)).figure.get_suptitle()
+
+
+def test_an_unknown_colormap_names_its_neighbours() -> None:
+    with pytest.raises(InputError, match=r"such as .*rainbow"):
+        choose_colormap("rainbwo")
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_latent_size_works_through_to_the_end(size: int, project: Project) -> None:
+    project.edit({"train": {"latent_size": size}})
+    assert "plot" in project.repro()
+
+
+def test_the_stage_imports_no_torch(finished: Project) -> None:
+    script = (
+        "import runpy, sys; runpy.run_module('stages.plot', run_name='__main__'); assert 'torch' not in sys.modules"
+    )
+    assert finished.run("python", "-c", script).returncode == 0

@@ -1,0 +1,62 @@
+"""render: the pictures show the images asked for, and what each epoch's autoencoder makes of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.render import GAP, Params, choose, draw_rows
+from stages.shared.autoencoder import Autoencoder
+from stages.shared.errors import InputError
+from tests.project import Project
+
+DEFAULTS: dict[str, Any] = {"split": "train", "count": 5, "indices": None}
+
+
+def test_a_picture_an_epoch_and_one_of_them_all(finished: Project) -> None:
+    folder = finished.root / "data/render"
+    assert {path.name for path in (folder / "reconstructions").iterdir()} == {"1.png", "2.png"}
+    sheet, first = folder / "reconstructions.png", folder / "reconstructions" / "1.png"
+    with Image.open(sheet) as many, Image.open(first) as one:
+        assert many.height > one.height
+        assert "Software" not in many.info
+
+
+def test_the_rows_are_the_pictures_given() -> None:
+    random = np.random.default_rng(0)
+    rows = [(name, random.random((3, 6, 4), dtype=np.float32)) for name in ("original", "epoch 1", "epoch 2")]
+    axes = draw_rows(rows, [7, 8, 9], "title").axes[0]
+    mosaic = np.asarray(axes.images[0].get_array())
+    for row, (_, pictures) in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            top, left = row * (6 + GAP), column * (4 + GAP)
+            assert np.array_equal(mosaic[top : top + 6, left : left + 4], picture)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["original", "epoch 1", "epoch 2"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["#7", "#8", "#9"]
+
+
+def test_an_epoch_shows_its_own_reconstructions(finished: Project, project: Project) -> None:
+    """The file of epoch 1 changes with epoch 1's model, and no other does."""
+    model = project.root / "data/train/checkpoints/1.safetensors"
+    autoencoder = Autoencoder.read(model)
+    weight, bias = autoencoder.decoder[-1]
+    autoencoder.decoder[-1] = (weight, bias + 1)
+    model.unlink()
+    autoencoder.write(model)
+    assert project.stage("render").returncode == 0
+    before, after = finished.contents("data/render"), project.contents("data/render")
+    changed = {Path(name).name for name in before if before[name] != after[name]}
+    assert changed == {"1.png", "reconstructions.png"}
+
+
+def test_indices_take_the_place_of_the_first() -> None:
+    assert choose(Params(**DEFAULTS), 100) == [0, 1, 2, 3, 4]
+    assert choose(Params(**DEFAULTS | {"indices": [42, 7]}), 100) == [42, 7]
+
+
+@pytest.mark.parametrize(("change", "key"), [({"count": 9}, "count"), ({"indices": [8]}, "indices")])
+def test_more_than_there_is(change: dict[str, Any], key: str) -> None:
+    with pytest.raises(InputError, match=f"render.{key}: expected .* got [89]"):
+        choose(Params(**DEFAULTS | change), 8)
