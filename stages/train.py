@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DOWNLOAD = Path("data/download")
 FOLDER = Path("data/train")
+MIN_CYCLE = 10  # steps, of which 3 rise
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
@@ -49,8 +50,15 @@ def check(p: Params, images: int, cores: int) -> None:
     """Refuse what no training can be made of, before it starts; raises `InputError`."""
     if p.batch_size > images:
         raise InputError(f"params.yaml: train.batch_size: expected at most {images}, the images, got {p.batch_size}")
-    if p.threads > max(cores, 2):
-        raise InputError(f"params.yaml: train.threads: expected at most {max(cores, 2)}, the cores, got {p.threads}")
+    steps = p.epochs * math.ceil(images / p.batch_size)
+    if p.schedule == "one-cycle" and steps < MIN_CYCLE:
+        raise InputError(
+            f"params.yaml: train.schedule: one-cycle needs at least {MIN_CYCLE} steps to rise and fall, got {steps} "
+            f"(epochs x batches); take more epochs, a smaller batch_size, or constant"
+        )
+    most = max(cores, 2)  # 2 is the default, which must work on one core too
+    if p.threads > most:
+        raise InputError(f"params.yaml: train.threads: expected at most {most}, the cores, got {p.threads}")
 
 
 def choose_device(name: str) -> "torch.device":

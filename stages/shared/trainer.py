@@ -1,7 +1,8 @@
 """Training in PyTorch: the network, a batch's gradient, the loop over an epoch."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,16 +13,7 @@ from stages.shared.files import Uint8
 Schedule = Literal["constant", "one-cycle"]
 
 _MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
-_TEST_BATCH = 8192
-
-_aten = torch.ops.aten
-# The derivative of each activation, from the gradient after it, its input and its output.
-_BACKWARD: dict[type[nn.Module], Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    nn.ReLU: lambda grad, x, y: _aten.threshold_backward(grad, y, 0),
-    nn.SiLU: lambda grad, x, y: _aten.silu_backward(grad, x),
-    nn.GELU: lambda grad, x, y: _aten.gelu_backward(grad, x),
-    nn.Sigmoid: lambda grad, x, y: _aten.sigmoid_backward(grad, y),
-}
+_TEST_BATCH = 2048
 
 
 class Network(nn.Module):
@@ -31,6 +23,7 @@ class Network(nn.Module):
         super().__init__()
         self.encoder = _layers(sizes, activation)
         self.decoder = _layers(sizes[::-1], activation).append(nn.Sigmoid())
+        self.workspaces: dict[int, list[_Workspace]] = {}  # by batch size
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, pixels] to its reconstruction [N, pixels], both in [0, 1]."""
@@ -40,7 +33,7 @@ class Network(nn.Module):
 
 def _layers(sizes: Sequence[int], activation: str) -> nn.Sequential:
     modules: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         modules += [nn.Linear(inputs, outputs), _MODULES[activation]()]
     return nn.Sequential(*modules[:-1])
 
@@ -67,33 +60,93 @@ def gradient(network: Network, x: Tensor) -> Tensor:
     """
     loss = nn.functional.mse_loss(network(x), x)
     network.zero_grad(set_to_none=False)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return loss.detach()
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def gradient_by_hand(network: Network, x: Tensor) -> Tensor:
-    """What `gradient` does, in nearly half its time: at this size autograd's bookkeeping costs as much as the products.
+    """What `gradient` does, in half its time: at this size, autograd's bookkeeping costs as much as the products.
 
-    Differs from it only in the order of some additions, so in the last bits.
+    Nothing is allocated but the first time that a batch size comes. Differs from `gradient` only in the order of some
+    additions, so in the last bits. Every parameter needs its `grad` beforehand, as `flatten` leaves it.
     """
-    modules = [*network.encoder, *network.decoder]
-    outputs = [x]
-    for module in modules:
-        outputs.append(module(outputs[-1]))
-    grad = outputs[-1] - x  # [N, pixels]
+    if len(x) not in network.workspaces:
+        network.workspaces[len(x)] = list(_workspaces(network, len(x)))
+    layers = network.workspaces[len(x)]
+
+    inputs = [x]  # of each layer: [N, in]
+    for layer in layers:
+        torch.addmm(layer.bias, inputs[-1], layer.weight.t(), out=layer.before)
+        layer.activation.forward(layer.before, out=layer.after)
+        inputs.append(layer.after)
+
+    reconstruction, grad = inputs.pop(), layers[-1].grad  # [N, pixels], both
+    torch.sub(reconstruction, x, out=grad)
     loss = grad.square().mean()
-    grad *= 2 / grad.numel()
-    for index in reversed(range(len(modules))):
-        module, before, after = modules[index], outputs[index], outputs[index + 1]
-        if isinstance(module, nn.Linear):
-            torch.mm(grad.t(), before, out=module.weight.grad)
-            torch.sum(grad, dim=0, out=module.bias.grad)
-            if index:
-                grad = grad @ module.weight
-        else:
-            grad = _BACKWARD[type(module)](grad, before, after)
+    grad.mul_(2 / grad.numel())
+
+    for index in reversed(range(len(layers))):
+        layer = layers[index]
+        layer.activation.backward(layer.grad, layer.before, layer.after)
+        torch.mm(layer.grad.t(), inputs[index], out=layer.weight_grad)
+        torch.sum(layer.grad, dim=0, out=layer.bias_grad)
+        if index:
+            torch.mm(layer.grad, layer.weight, out=layers[index - 1].grad)
     return loss
+
+
+class _Activation(NamedTuple):
+    """y = forward(x), and `backward(grad, x, y)`, which turns the gradient by y into the one by x, in place."""
+
+    forward: Callable[..., Tensor]
+    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+_aten = torch.ops.aten
+_ACTIVATIONS: dict[type[nn.Module], _Activation] = {
+    nn.ReLU: _Activation(
+        _aten.relu.out, lambda grad, x, y: _aten.threshold_backward.grad_input(grad, y, 0, grad_input=grad)
+    ),
+    nn.SiLU: _Activation(_aten.silu.out, lambda grad, x, y: _aten.silu_backward.grad_input(grad, x, grad_input=grad)),
+    nn.GELU: _Activation(_aten.gelu.out, lambda grad, x, y: _aten.gelu_backward.grad_input(grad, x, grad_input=grad)),
+    nn.Sigmoid: _Activation(
+        _aten.sigmoid.out, lambda grad, x, y: _aten.sigmoid_backward.grad_input(grad, y, grad_input=grad)
+    ),
+    # After the latent layer: nothing, and x and y are one.
+    nn.Linear: _Activation(lambda x, out: out, lambda grad, x, y: grad),
+}
+
+
+class _Workspace(NamedTuple):
+    """A linear layer with its activation: its tensors, and the memory for what one batch makes of them."""
+
+    weight: Tensor  # [out, in]
+    weight_grad: Tensor
+    bias: Tensor  # [out]
+    bias_grad: Tensor
+    activation: _Activation
+    before: Tensor  # [N, out], the activation's input
+    after: Tensor  # [N, out], the activation's output
+    grad: Tensor  # [N, out], of the loss by `after`, then by `before`
+
+
+def _workspaces(network: Network, count: int) -> Iterator[_Workspace]:
+    modules = [*network.encoder, *network.decoder]
+    for linear, following in pairwise(modules):
+        if isinstance(linear, nn.Linear):
+            before = linear.weight.new_empty(count, linear.out_features)
+            after = before if isinstance(following, nn.Linear) else torch.empty_like(before)
+            yield _Workspace(
+                weight=linear.weight.data,
+                weight_grad=linear.weight.grad,  # type: ignore[arg-type]
+                bias=linear.bias.data,
+                bias_grad=linear.bias.grad,  # type: ignore[arg-type]
+                activation=_ACTIVATIONS[type(following)],
+                before=before,
+                after=after,
+                grad=torch.empty_like(before),
+            )
 
 
 class Trainer:
@@ -106,6 +159,7 @@ class Trainer:
     def __init__(
         self,
         images: Uint8,
+        *,
         layers: Sequence[int],
         activation: str,
         epochs: int,
@@ -115,34 +169,73 @@ class Trainer:
         seed: int,
         device: torch.device,
     ) -> None:
+        # Numbers next to zero are slow on many CPUs. Threads inherit this, so it comes before their first work.
         torch.set_flush_denormal(True)
+        torch.set_float32_matmul_precision("highest")  # no TF32 on CUDA
         torch.manual_seed(seed)
         self.height, self.width = images.shape[1:]
         self.activation = activation
         self.device = device
         self.batch_size = batch_size
-        self.images = self._to_device(images)
         self.network = Network([self.height * self.width, *layers], activation).to(device)
-        self.optimizer = torch.optim.Adam([flatten(self.network)], learning_rate, fused=True)
-        self.schedule = self._schedule(schedule, learning_rate, epochs)
+        self.parameters = flatten(self.network)
+        self.images = _rows(images).to(device if _fits(images, device) else "cpu")  # [N, pixels], uint8
+        self.total = torch.zeros((), device=device)
+        # A captured step reads its rate from where it lay at the capture: a tensor, which the schedule fills anew.
+        on_cuda = device.type == "cuda"
+        rate = torch.tensor(learning_rate, device=device) if on_cuda else learning_rate
+        self.optimizer = torch.optim.Adam([self.parameters], rate, fused=True, capturable=on_cuda)
+        self.follow_schedule = self._schedule(schedule, learning_rate, epochs)
         self.shuffle = torch.Generator().manual_seed(seed)
+        self.full_step = self._captured_step() if self.images.is_cuda else self._step
 
     def epoch(self, progress: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter) -> float:
         """Train on every image once, in a new random order; return the mean of the batches' losses."""
-        batches = torch.randperm(len(self.images), generator=self.shuffle).split(self.batch_size)
-        total = torch.zeros((), device=self.device)
+        order = torch.randperm(len(self.images), generator=self.shuffle).to(self.images.device)
+        batches = order.split(self.batch_size)
+        self.total.zero_()
         for indices in progress(batches):
-            x = self.images[indices].float().div_(255)  # [batch, pixels]
-            total += gradient_by_hand(self.network, x)
-            self.optimizer.step()
-            self.schedule()
-        return total.item() / len(batches)
+            step = self.full_step if len(indices) == self.batch_size else self._step
+            step(indices)
+            self.follow_schedule()
+        return self.total.item() / len(batches)
 
-    @torch.no_grad()
+    def _step(self, indices: Tensor) -> None:
+        x = torch.div(self.images.index_select(0, indices).to(self.device), 255)  # [batch, pixels]
+        self.total += gradient_by_hand(self.network, x)
+        self.optimizer.step()
+
+    def _captured_step(self) -> Callable[[Tensor], None]:
+        """`_step` for full batches as one CUDA graph: launched kernel by kernel, it is the launches that take the time.
+
+        The capture leaves weights and optimizer as they were.
+        """
+        indices = torch.arange(self.batch_size, device=self.device)
+        weights = self.parameters.detach().clone()
+        stream = torch.cuda.Stream(self.device)
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(stream):  # a capture wants libraries and memory warmed up, on a stream of its own
+            for _ in range(3):
+                self._step(indices)
+        torch.cuda.current_stream(self.device).wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._step(indices)
+        self.parameters.data.copy_(weights)
+        for state in self.optimizer.state[self.parameters].values():
+            state.zero_()
+
+        def replay(batch: Tensor) -> None:
+            indices.copy_(batch)
+            graph.replay()
+
+        return replay
+
+    @torch.inference_mode()
     def test(self, images: Uint8) -> float:
         """The mean squared error per pixel over all of `images`, uint8 [N, height, width]."""
         total = torch.zeros((), dtype=torch.float64)
-        for part in self._to_device(images).split(_TEST_BATCH):
+        for part in _rows(images).split(_TEST_BATCH):
             x = part.to(self.device).float().div_(255)
             total += (self.network(x) - x).square_().sum(dtype=torch.float64).cpu()
         return total.item() / images.size
@@ -158,14 +251,24 @@ class Trainer:
             training=training,
         )
 
-    def _to_device(self, images: Uint8) -> Tensor:
-        return torch.from_numpy(images.reshape(len(images), -1)).to(self.device)
-
     def _schedule(self, schedule: Schedule, learning_rate: float, epochs: int) -> Callable[[], None]:
         if schedule == "constant":
             return lambda: None
+        # The rate alone follows the cycle: a captured step could not see another momentum, and the loss is no worse.
         steps = epochs * -(-len(self.images) // self.batch_size)
-        return torch.optim.lr_scheduler.OneCycleLR(self.optimizer, learning_rate, total_steps=steps).step
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, learning_rate, total_steps=steps, cycle_momentum=False
+        )
+        return cycle.step
+
+
+def _fits(images: Uint8, device: torch.device) -> bool:
+    """Whether the device has room for the images and as much again for everything else."""
+    return device.type != "cuda" or images.nbytes < torch.cuda.mem_get_info(device)[0] / 2
+
+
+def _rows(images: Uint8) -> Tensor:
+    return torch.from_numpy(images.reshape(len(images), -1))
 
 
 def _weights(layers: nn.Module) -> Iterator[Layer]:

@@ -1,0 +1,67 @@
+"""Measure this project: `python -m benchmarks` prints its tables and writes them to docs/benchmarks.md."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from benchmarks import data as data_module
+from benchmarks.growth import growth
+from benchmarks.measure import machine
+from benchmarks.pipeline import pipeline
+from benchmarks.throughput import throughput
+from benchmarks.time_to_loss import time_to_loss
+from stages.train import choose_device
+
+ROOT = Path(__file__).parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="alternating rounds of the throughput (default 7)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
+    parser.add_argument("--only", nargs="+", metavar="PART", help="throughput, time-to-loss, pipeline, growth")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs", help="folder for the tables and the plot (docs/)")
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    data = data_module.load()
+    picture = arguments.output / "growth.png"
+    parts: dict[str, tuple[str, Callable[[], str]]] = {
+        "throughput": ("Training throughput", lambda: throughput(data, device, arguments.rounds)),
+        "time-to-loss": ("Time to loss", lambda: time_to_loss(data, device)),
+        "pipeline": ("The pipeline", lambda: pipeline(data)),
+        "growth": ("Growth", lambda: growth(data, device, arguments.threads, picture) + "\n\n![growth](growth.png)"),
+    }
+    unknown = set(arguments.only or []) - set(parts)
+    if unknown:
+        parser.error(f"unknown part {', '.join(sorted(unknown))}; the parts are {', '.join(parts)}")
+
+    gpu = "" if device.type == "cuda" else UNMEASURED
+    introduction = INTRODUCTION.format(images=len(data.train_images), dataset=data.dataset, gpu=gpu)
+    sections = [introduction + machine(device)]
+    for name in arguments.only or parts:
+        title, work = parts[name]
+        print(f"{title} …", flush=True)
+        sections.append(f"## {title}\n\n{work()}")
+        print(sections[-1], end="\n\n", flush=True)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    target = arguments.output / "benchmarks.md"
+    target.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+    print(f"written to {target}")
+
+
+INTRODUCTION = """# Benchmarks
+
+Made by `make bench`, on {images:,} training images of {dataset}. Compare times within one run only: machines are noisy.
+{gpu}
+"""
+UNMEASURED = """The GPU path, which captures the whole training step in a CUDA graph, is unmeasured: this machine has no such device,
+so that path has not even run here. `make bench` on one that has it gives the figures.
+"""
+
+if __name__ == "__main__":
+    main()

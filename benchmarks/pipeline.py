@@ -1,0 +1,127 @@
+"""The pipeline: how long `dvc repro` takes, and how much of that goes into starting interpreters and importing."""
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from benchmarks.data import Data
+from benchmarks.measure import table
+from stages.shared.files import write_json
+from stages.train import Params, choose_device, train
+
+ROOT = Path(__file__).parent.parent
+ROUNDS = 3
+
+
+class Scratch:
+    """A copy of the project, without git, that has its data set but no other output."""
+
+    def __init__(self, root: Path, data: Data) -> None:
+        self.root = root
+        for name in ("stages", ".dvc/plots"):
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
+            shutil.copy(ROOT / name, root / name)
+        synthetic = {"train_images": len(data.train_images), "test_images": len(data.test_images), "seed": 0}
+        self.edit("download", dataset=data.dataset, synthetic=synthetic)
+        download = root / "data" / "download"
+        download.mkdir(parents=True)
+        for split in ("train", "test"):
+            for kind in ("images", "labels"):
+                np.save(download / f"{split}_{kind}.npy", getattr(data, f"{split}_{kind}"))
+        write_json(download / "classes.json", {"dataset": data.dataset, "classes": data.classes})
+        self.dvc("init", "--no-scm", "--quiet")
+        self.dvc("commit", "--force", "--quiet", "download")
+
+    def edit(self, section: str, **changes: Any) -> None:
+        """Change a section of params.yaml."""
+        path = self.root / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        params[section] |= changes
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def dvc(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run dvc, with this interpreter for the stages."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        env = os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1"} | environment
+        return subprocess.run(["dvc", *arguments], cwd=self.root, env=env, check=True, capture_output=True, text=True)
+
+    def repro(self) -> float:
+        """Seconds that `dvc repro` takes."""
+        start = time.perf_counter()
+        self.dvc("repro")
+        return time.perf_counter() - start
+
+    def start_up(self) -> float:
+        """Seconds of a `dvc repro` that its processes spend in starting Python and importing modules."""
+        log = self.dvc("repro", PYTHONPROFILEIMPORTTIME="1").stderr
+        processes = log.count("import time: self [us]")
+        imports = sum(int(own) for own in re.findall(r"^import time: +(\d+) \|", log, re.MULTILINE))
+        return imports / 1e6 + processes * _bare_interpreter()
+
+
+def _bare_interpreter() -> float:
+    def once() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-S", "-c", ""], check=True)
+        return time.perf_counter() - start
+
+    return statistics.median(once() for _ in range(5))
+
+
+def _training_loop(data: Data) -> float:
+    """Seconds of the train stage's work alone, without start-up and DVC."""
+    p = Params.model_validate(yaml.safe_load((ROOT / "params.yaml").read_text())["train"])
+    threads = torch.get_num_threads()
+    with TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        train(p, data.train_images, data.test_images, choose_device(p.device), Path(folder))
+        taken = time.perf_counter() - start
+    torch.set_num_threads(threads)
+    return taken
+
+
+def pipeline(data: Data) -> str:
+    """Wall times of the whole pipeline, of nothing to do, and of a change to the plot alone."""
+    loop = _training_loop(data)
+    with TemporaryDirectory() as folder:
+        project = Scratch(Path(folder), data)
+        whole = project.repro()
+        nothing = statistics.median(project.repro() for _ in range(ROUNDS))
+        nothing_start_up = project.start_up()
+        plots = []
+        for angle in range(ROUNDS):
+            project.edit("plot", azimuth=angle)
+            plots.append(project.repro())
+        project.edit("plot", azimuth=ROUNDS)
+        plot_start_up = project.start_up()
+        project.edit("train", seed=12345)
+        whole_start_up = project.start_up()
+    rows = [
+        ["all stages from downloaded data", whole, whole_start_up, f"{whole_start_up / whole:.0%}"],
+        ["nothing to do", nothing, nothing_start_up, f"{nothing_start_up / nothing:.0%}"],
+        [
+            "a change to the plot alone",
+            statistics.median(plots),
+            plot_start_up,
+            f"{plot_start_up / statistics.median(plots):.0%}",
+        ],
+    ]
+    cells = [[name, f"{wall:.1f}", f"{start_up:.1f}", share] for name, wall, start_up, share in rows]
+    return (
+        table(["`dvc repro`", "s", "of them start-up", "share"], cells)
+        + "\n\nStart-up is the starting of interpreters and the importing of modules, DVC's and the stages', summed"
+        + " over the processes of a second run under `PYTHONPROFILEIMPORTTIME`.\n"
+        + f"The training loop within takes {loop:.1f} s; the whole is {whole - 1.6 * loop:.1f} s over 1.6 times that."
+    )

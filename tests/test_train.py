@@ -1,0 +1,154 @@
+"""The train stage as a person runs it: its files, its messages, its refusals."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from stages.shared.autoencoder import Autoencoder
+from stages.shared.errors import InputError
+from stages.train import Params, check, choose_device
+
+ROOT = Path(__file__).parent.parent
+RECIPE = {
+    "layers": [16, 8],
+    "latent_size": 3,
+    "activation": "relu",
+    "epochs": 2,
+    "batch_size": 16,
+    "learning_rate": 0.01,
+    "schedule": "constant",
+    "seed": 0,
+    "device": "cpu",
+    "threads": 1,
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where a stage may run: 200 and 50 images of 7 x 6 pixels."""
+    download = tmp_path / "data" / "download"
+    download.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for split, count in ("train", 200), ("test", 50):
+        images = (255 * random.random((count, 7, 6)).cumsum(axis=1) / 7).astype(np.uint8)
+        np.save(download / f"{split}_images.npy", images)
+    (download / "classes.json").write_text(json.dumps({"dataset": "noise", "classes": ["one", "other"]}))
+    return tmp_path
+
+
+def train(folder: Path, **changes) -> subprocess.CompletedProcess[str]:
+    (folder / "params.yaml").write_text(yaml.safe_dump({"train": RECIPE | changes}))
+    return subprocess.run(
+        [sys.executable, "-m", "stages.train"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_writes_model_checkpoints_curve_and_metrics(folder):
+    run = train(folder)
+    assert run.returncode == 0, run.stderr
+    assert "noise, 200 images, on cpu" in run.stdout
+    out = folder / "data" / "train"
+    assert sorted(contents(out)) == [
+        "autoencoder.safetensors",
+        "checkpoints/1.safetensors",
+        "checkpoints/2.safetensors",
+        "loss.csv",
+        "metrics.json",
+    ]
+    with (out / "loss.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics == {
+        "dataset": "noise",
+        "epochs": 2,
+        "train_loss": float(rows[1]["train_loss"]),
+        "test_loss": float(rows[1]["test_loss"]),
+    }
+    # Each row's test loss is that of its epoch's checkpoint, and the model is the last one.
+    images = np.load(folder / "data" / "download" / "test_images.npy")
+    for epoch, row in enumerate(rows, start=1):
+        autoencoder = Autoencoder.read(out / "checkpoints" / f"{epoch}.safetensors")
+        error = autoencoder.decode(autoencoder.encode(images)) - images / 255
+        assert float(row["test_loss"]) == pytest.approx(np.square(error).mean(), rel=1e-5)
+    assert (out / "autoencoder.safetensors").read_bytes() == (out / "checkpoints" / "2.safetensors").read_bytes()
+    assert autoencoder.training == RECIPE
+
+
+def test_two_runs_give_the_same_bytes(folder):
+    runs = []
+    for _ in range(2):
+        train(folder, schedule="one-cycle")
+        runs.append(contents(folder / "data" / "train"))
+    assert runs[0] == runs[1]
+    assert runs[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 201}, "train.batch_size: expected at most 200, the images, got 201"),
+        ({"schedule": "one-cycle", "epochs": 1, "batch_size": 25}, "train.schedule: one-cycle needs at least 10 steps"),
+        ({"threads": 4096}, "train.threads: expected at most"),
+        ({"epochs": 0}, "train.epochs: expected"),
+        ({"learning_rate": "0.1.2"}, "train.learning_rate: expected"),
+        ({"activation": "selu"}, "train.activation: expected"),
+        ({"rate": 0.1}, "unknown key 'rate'"),
+        ({"device": "tpu"}, "train.device: expected"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line_and_writes_nothing(folder, changes, message):
+    run = train(folder, **changes)
+    assert run.returncode == 1
+    assert run.stderr.startswith("params.yaml: ")
+    assert message in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert not contents(folder / "data" / "train")
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_rate_and_leaves_nothing(folder):
+    # The sigmoid keeps the loss finite whatever the rate; only weights beyond float32 make it NaN.
+    run = train(folder, learning_rate=1000.0, epochs=1000, layers=[64, 64, 64, 64, 64, 64])
+    assert run.returncode == 1, run.stdout[-300:]
+    assert "epoch" in run.stderr
+    assert "rate 1000" in run.stderr
+    assert "try a smaller train.learning_rate" in run.stderr
+    assert not contents(folder / "data" / "train")
+
+
+def test_one_cycle_takes_no_fewer_steps_than_it_needs():
+    recipe = Params.model_validate(RECIPE | {"schedule": "one-cycle", "epochs": 1, "batch_size": 20})
+    check(recipe, images=200, cores=2)  # 10 steps
+    with pytest.raises(InputError, match="got 9 "):
+        check(recipe, images=180, cores=2)
+
+
+def test_the_default_threads_are_taken_on_one_core():
+    check(Params.model_validate(RECIPE | {"threads": 2}), images=200, cores=1)
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(InputError, match=r"train\.device: 'cuda' is not available"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto") == torch.device("cuda")

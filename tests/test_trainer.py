@@ -1,0 +1,210 @@
+"""The training loop against a plain one, its gradient against autograd, its memory against the data set's size."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from stages.shared.autoencoder import ACTIVATIONS
+from stages.shared.trainer import Network, Trainer, flatten, gradient, gradient_by_hand
+
+ROOT = Path(__file__).parent.parent
+CPU = torch.device("cpu")
+MODULES = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
+
+torch.set_num_threads(1)
+
+
+def draw(count: int, height: int = 6, width: int = 5, seed: int = 0) -> np.ndarray:
+    """Blurred noise: random, but with something to learn."""
+    noise = np.random.default_rng(seed).random((count, height, width))
+    return (255 * noise.cumsum(axis=1) / height).astype(np.uint8)
+
+
+def trainer(images: np.ndarray, device: torch.device = CPU, **changes) -> Trainer:
+    recipe = {
+        "layers": [16, 8, 3],
+        "activation": "relu",
+        "epochs": 3,
+        "batch_size": 8,
+        "learning_rate": 0.01,
+        "schedule": "constant",
+        "seed": 1,
+    }
+    return Trainer(images, **(recipe | changes), device=device)
+
+
+def curve(images: np.ndarray, **changes) -> list[float]:
+    t = trainer(images, **changes)
+    return [loss for _ in range(3) for loss in (t.epoch(), t.test(images[:50]))]
+
+
+def plain_curve(images: np.ndarray, activation: str, schedule: str) -> list[float]:
+    """The same training as anyone would write it."""
+    torch.manual_seed(1)
+    activate = MODULES[activation]
+    network = nn.Sequential(
+        *[nn.Linear(30, 16), activate(), nn.Linear(16, 8), activate(), nn.Linear(8, 3)],
+        *[nn.Linear(3, 8), activate(), nn.Linear(8, 16), activate(), nn.Linear(16, 30), nn.Sigmoid()],
+    )
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    steps = 3 * ((len(images) + 7) // 8)
+    one_cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=steps, cycle_momentum=False)
+    if schedule == "constant":
+        optimizer.param_groups[0]["lr"] = 0.01
+    x = torch.tensor(images.reshape(-1, 30) / 255, dtype=torch.float32)
+    shuffle = torch.Generator().manual_seed(1)
+    losses = []
+    for _ in range(3):
+        batch_losses = []
+        for indices in torch.randperm(len(x), generator=shuffle).split(8):
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(network(x[indices]), x[indices])
+            loss.backward()
+            optimizer.step()
+            if schedule == "one-cycle":
+                one_cycle.step()
+            batch_losses.append(loss.item())
+        with torch.no_grad():
+            losses += [np.mean(batch_losses), nn.functional.mse_loss(network(x[:50]), x[:50]).item()]
+    return losses
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_the_losses_are_those_of_a_plain_loop(activation, schedule):
+    images = draw(203)  # the last batch has 3
+    ours = curve(images, activation=activation, schedule=schedule)
+    assert ours == pytest.approx(plain_curve(images, activation, schedule), rel=1e-5)
+    assert ours[-1] < ours[0] / 2
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("count", [1, 3, 64])
+@pytest.mark.parametrize("layers", [[2], [16, 8, 3]])
+def test_the_gradient_by_hand_is_autograds(activation, count, layers):
+    network = Network([30, *layers], activation).double()  # in float64, so that a small mistake is no rounding
+    flat = flatten(network)
+    for seed in range(2):  # the second time in the memory of the first
+        x = torch.tensor(draw(count, seed=seed).reshape(count, 30) / 255)
+        expected_loss, expected = gradient(network, x), flat.grad.clone()
+        flat.grad.fill_(torch.nan)
+        loss = gradient_by_hand(network, x)
+        torch.testing.assert_close(loss, expected_loss, rtol=1e-12, atol=0)
+        torch.testing.assert_close(flat.grad, expected, rtol=1e-9, atol=1e-15)
+        assert expected.abs().max() > 0
+
+
+def test_two_runs_give_the_same_weights_and_another_seed_gives_others():
+    def weights(seed):
+        t = trainer(draw(100), seed=seed)
+        t.epoch()
+        return t.parameters.detach().numpy().tobytes()
+
+    assert weights(1) == weights(1)
+    assert weights(1) != weights(2)
+
+
+def test_the_test_loss_is_that_of_the_kept_autoencoder():
+    t = trainer(draw(64))
+    t.epoch()
+    images = draw(5000, seed=2)  # more than one part
+    kept = t.autoencoder({})
+    error = kept.decode(kept.encode(images)) - images / 255
+    assert t.test(images) == pytest.approx(np.square(error).mean(), rel=1e-5)
+
+
+def test_training_does_not_change_the_kept_autoencoder():
+    t = trainer(draw(64))
+    kept = t.autoencoder({})
+    before = kept.encoder[0][0].copy()
+    t.epoch()
+    np.testing.assert_array_equal(kept.encoder[0][0], before)
+
+
+def test_progress_sees_every_batch_of_a_new_order():
+    t = trainer(draw(20))
+    seen = []
+
+    def progress(batches):
+        seen.append([indices.tolist() for indices in batches])
+        return batches
+
+    t.epoch(progress)
+    t.epoch(progress)
+    assert [[len(batch) for batch in epoch] for epoch in seen] == [[8, 8, 4]] * 2
+    assert all(sorted(index for batch in epoch for index in batch) == list(range(20)) for epoch in seen)
+    assert seen[0] != seen[1]
+
+
+def test_one_cycle_fills_a_rate_that_is_a_tensor():
+    """A captured CUDA graph reads the rate from one place: the schedule must not put another tensor there."""
+    t = trainer(draw(80))
+    rate = torch.tensor(0.01)
+    t.optimizer.param_groups[0]["lr"] = rate
+    follow = t._schedule("one-cycle", 0.01, epochs=1)
+    start = rate.item()
+    t.optimizer.step()
+    follow()
+    assert t.optimizer.param_groups[0]["lr"] is rate
+    assert rate.item() > start
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
+def test_memory_grows_by_no_more_than_the_images_themselves(tmp_path):
+    count = 200_000
+    path = tmp_path / "images.npy"
+    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, 28, 28))  # sparse: no disk space
+    del images
+    code = f"""
+import resource, torch
+from functools import partial
+from pathlib import Path
+from stages.shared.dataset import read_images
+from stages.shared.trainer import Trainer
+torch.set_num_threads(1)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+images = read_images(Path({str(path)!r}))
+prepare = partial(Trainer, layers=[8, 3], activation="relu", epochs=1, batch_size=1024, learning_rate=0.01,
+                  schedule="constant", seed=0, device=torch.device("cpu"))
+prepare(images[:1024]).epoch()
+before = peak()
+trainer = prepare(images)
+trainer.epoch()
+trainer.test(images)
+print(peak() - before)
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(run.stdout) < count * 28 * 28 + 100 * 2**20
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+class TestCuda:
+    CUDA = torch.device("cuda")
+
+    def test_the_capture_leaves_weights_and_optimizer_as_they_were(self):
+        images = draw(203)
+        on_cuda, on_cpu = trainer(images, self.CUDA), trainer(images)
+        assert torch.equal(on_cuda.parameters.detach().cpu(), on_cpu.parameters.detach())
+        assert all(not state.any() for state in on_cuda.optimizer.state[on_cuda.parameters].values())
+
+    @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+    def test_the_losses_are_those_of_the_cpu(self, schedule):
+        images = draw(203)
+        ours = curve(images, device=self.CUDA, schedule=schedule)
+        assert ours == pytest.approx(curve(images, schedule=schedule), rel=1e-3)
+
+    def test_two_runs_give_the_same_losses(self):
+        images = draw(203)
+        assert curve(images, device=self.CUDA) == curve(images, device=self.CUDA)
+
+    def test_images_that_do_not_fit_stay_on_the_host(self, monkeypatch):
+        images = draw(203)
+        resident = curve(images, device=self.CUDA)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
+        assert not trainer(images, self.CUDA).images.is_cuda
+        assert curve(images, device=self.CUDA) == pytest.approx(resident, rel=1e-4)
