@@ -333,10 +333,10 @@ def git(*arguments: str) -> None:
 
 
 PLOTS = {
-    "Loss by epoch": ["epoch", "train_loss", "test_loss"],
-    "Latents": ["label", "class", "z1"],
-    "Error by class": ["class", "mse", "pca_mse"],
-    "Confusion": ["actual", "voted", "share"],
+    "data/train/loss.csv": ["epoch", "train_loss", "test_loss"],
+    "data/extract/latents.csv": ["label", "class", "z1"],
+    "data/evaluate/classes.csv": ["class", "mse", "pca_mse"],
+    "data/evaluate/confusion.csv": ["actual", "voted", "share"],
 }
 PICTURES = [
     "data/render/reconstructions.png",
@@ -360,7 +360,8 @@ def tracked(project: Path) -> Path:
     git("init")
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
     shutil.copytree(ROOT / ".dvc/plots", project / ".dvc/plots")
-    shutil.copy(ROOT / "dvc.yaml", project)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, project)
     git("add", "-A")
     git("commit", "-m", "first")
     return project
