@@ -56,7 +56,7 @@ LIMIT_BYTES = 8_000_000
 GREYS = 64  # in the reconstructions of earlier epochs; nobody can tell from 256, and they take a quarter less space
 CURVE_ROWS = 500  # of the loss curve, at most
 TOLERANCE = 2e-5  # of a pixel in [0, 1], between the page's decoder and the model's
-SLIDER_MARGIN = 0.25  # how far past the latents the sliders go, as a share of their span
+SLIDER_MARGIN = 0.1  # how far past the latents the sliders go, as a share of their span
 AXIS_MARGIN = 0.03
 
 LABELS = {

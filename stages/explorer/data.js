@@ -6,7 +6,7 @@ const count = facts.indices.length;
 const last = facts.epochs.length - 1; // position of the last epoch among those shown
 const size = facts.sliders.length; // of the latent
 
-// Filled by `load`. Snapshots: {latents: Float32Array [count * size], errors: Float32Array [count]}, one an epoch.
+// Filled by `loadModel`. Snapshots: {latents: Float32Array [count * size], errors: Float32Array [count]}, one an epoch.
 const data = { decoder: null, snapshots: [], images: null, sheets: [] };
 
 function make(tag, properties = {}, ...children) {
@@ -47,13 +47,13 @@ async function loadPlotly() {
   document.head.append(script);
 }
 
-async function load() {
+async function loadModel() {
   const snapshots = facts.epochs.map(async (_, position) => {
     const values = await floats(`epoch-${position}`);
     return { latents: values.subarray(0, count * size), errors: values.subarray(count * size) };
   });
   const sheets = facts.epochs.map((_, position) => (position < last ? sheet(`sheet-${position}`) : null));
-  const [decoder, images] = await Promise.all([floats("decoder"), sheet("images"), loadPlotly()]);
+  const [decoder, images] = await Promise.all([floats("decoder"), sheet("images")]);
   data.decoder = split(decoder);
   data.images = images;
   data.snapshots = await Promise.all(snapshots);

@@ -68,7 +68,7 @@ function drawPad() {
   context.moveTo(0, y);
   context.lineTo(side, y);
   context.stroke();
-  context.fillStyle = themed("accent");
+  context.fillStyle = themed("ink");
   context.strokeStyle = themed("surface");
   context.lineWidth = 2;
   context.beginPath();

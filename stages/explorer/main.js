@@ -1,7 +1,7 @@
 // Start: unpack, build each part, show the state that the URL asks for.
 
 async function start() {
-  await load();
+  await loadModel();
   Object.assign(state, restored());
   buildTheme();
   buildLegend();
@@ -9,16 +9,19 @@ async function start() {
   buildDecode();
   buildInterpolate();
   buildEpochs();
-  buildKeys();
   buildHeader();
   element("share").onclick = copyLink;
   set({ ...state }); // every part shows itself
+  await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+  await loadPlotly(); // its five megabytes hold everything up, so the rest is there before
   await buildPlot();
-  await buildTraining();
+  buildKeys();
   addEventListener("hashchange", () => set(restored()));
   window.explorer = { decode, state, set }; // for the console
   performance.mark("interactive");
   document.documentElement.dataset.ready = "true";
+  await buildTraining();
+  document.documentElement.dataset.complete = "true";
 }
 
 try {

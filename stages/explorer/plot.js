@@ -1,20 +1,13 @@
 // The plot: the points, coloured by class, and what the other parts of the page mark among them.
 
-const flat = facts.axes.length < 3 || !hasWebgl(); // two dimensions, or a browser that can't draw three
-const FIRST_CAMERA = { eye: [1.35, 1.35, 0.85], center: [0, 0, -0.06], up: [0, 0, 1] };
-const XYZ = flat ? ["x", "y"] : ["x", "y", "z"];
+let flat = facts.axes.length < 3; // also where the browser turns out not to draw three dimensions
+const FIRST_CAMERA = { eye: [1.2, 1.2, 0.75], center: [0, 0, -0.08], up: [0, 0, 1] };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 let positions = []; // one an epoch: Float64Array [count * 3]
 let shown = null; // the positions drawn now, which move from one epoch's to the next
 const plot = element("plot");
 const OVERLAYS = ["neighbors", "line", "chosen", "decoded"];
-
-function hasWebgl() {
-  const context = make("canvas").getContext("webgl");
-  context?.getExtension("WEBGL_lose_context")?.loseContext();
-  return context !== null;
-}
 
 // Where a latent stands in the plot, always three numbers.
 function placed(latent) {
@@ -32,14 +25,15 @@ const membersOf = (label) => facts.labels.flatMap((other, point) => (other === l
 const members = new Map(present.map((label) => [label, membersOf(label)]));
 
 // Columns of coordinates for Plotly, of a list of [x, y, z].
-const columns = (places) => Object.fromEntries(XYZ.map((name, i) => [name, places.map((place) => place[i])]));
+const coordinates = () => (flat ? ["x", "y"] : ["x", "y", "z"]);
+const columns = (places) => Object.fromEntries(coordinates().map((name, i) => [name, places.map((place) => place[i])]));
 const shownAt = (point) => [shown[3 * point], shown[3 * point + 1], shown[3 * point + 2]];
 
 function classTrace(label) {
   return {
     type: flat ? "scatter" : "scatter3d",
     mode: "markers",
-    name: facts.classes[label].replaceAll("<", "&lt;"),
+    name: `class ${label}`,
     customdata: members.get(label),
     hoverinfo: "none",
     visible: !state.hidden.has(label),
@@ -54,8 +48,8 @@ function classTrace(label) {
   };
 }
 
-// Crosses look smaller than circles, and squares larger, in the same box.
-const markerSize = (label) => (flat ? 10 : 6) * { circle: 1, square: 0.9, diamond: 1, cross: 1.1, x: 0.95 }[symbolOf(label)];
+// In one box a square looks larger than a circle; in 3-D, where symbols are letters of a font, a diamond does too.
+const markerSize = (label) => (flat ? { circle: 10, square: 9, diamond: 10 } : { circle: 7, square: 6, diamond: 6 })[symbolOf(label)];
 
 // What stands in the plot besides the points. Earlier epochs had another decoder, so there the last one's marks go.
 function overlayPlaces() {
@@ -77,17 +71,16 @@ function clamp(value, dimension) {
 
 function overlayStyles() {
   const ink = themed("ink");
-  const accent = themed("accent");
   return {
     neighbors: { mode: "lines", line: { color: themed("muted"), width: flat ? 1 : 2 } },
-    line: { mode: "lines", line: { color: accent, width: flat ? 2.5 : 5 } },
+    line: { mode: "lines", line: { color: ink, width: flat ? 2.5 : 5 } },
     chosen: {
       mode: "markers",
       marker: { symbol: "circle-open", size: flat ? 20 : 14, color: ink, line: { color: ink, width: flat ? 2 : 3 } },
     },
     decoded: {
       mode: "markers",
-      marker: { symbol: "diamond", size: flat ? 14 : 9, color: accent, line: { color: themed("surface"), width: 1 } },
+      marker: { symbol: "diamond", size: flat ? 14 : 9, color: ink, line: { color: themed("surface"), width: 1 } },
     },
   };
 }
@@ -161,6 +154,15 @@ function viewLayout() {
   return { "scene.camera": { eye: vector(eye), center: vector(center), up: vector(up) } };
 }
 
+function firstLayout() {
+  const first = layout();
+  for (const [path, value] of Object.entries(viewLayout())) {
+    const [part, key] = path.split(".");
+    first[part][key] = value;
+  }
+  return first;
+}
+
 function currentView() {
   if (flat) return [...plot.layout.xaxis.range, ...plot.layout.yaxis.range];
   const { eye, center, up } = plot.layout.scene.camera;
@@ -176,12 +178,16 @@ async function buildPlot() {
     return place;
   });
   shown = positions[state.epoch];
-  element("plot-hint").textContent = plotHint();
   plot.setAttribute("aria-label", `Plot of ${count} latents. Arrow keys turn it, plus and minus zoom.`);
-  const traces = [...present.map(classTrace), ...overlayTraces()];
   const config = { displayModeBar: false, responsive: true, scrollZoom: true, doubleClick: false, showTips: false };
-  await Plotly.newPlot(plot, traces, layout(), config);
-  await Plotly.relayout(plot, viewLayout());
+  const draw = () => Plotly.newPlot(plot, [...present.map(classTrace), ...overlayTraces()], firstLayout(), config);
+  await draw();
+  if (!flat && plot.textContent.includes("WebGL is not supported")) {
+    flat = true;
+    state.view = null;
+    await draw();
+  }
+  element("plot-hint").textContent = plotHint();
   plot.on("plotly_hover", ({ points: [point] }) => point.customdata !== undefined && showHover(point.customdata));
   plot.on("plotly_unhover", hideHover);
   plot.on("plotly_click", ({ points: [point] }) => point.customdata !== undefined && choose(point.customdata));
@@ -236,7 +242,7 @@ async function repaint(part) {
 const classIndices = present.map((_, i) => i);
 const overlayIndices = OVERLAYS.map((_, i) => present.length + i);
 
-const gather = (traces) => Object.fromEntries(XYZ.map((name) => [name, traces.map((trace) => trace[name])]));
+const gather = (traces) => Object.fromEntries(coordinates().map((name) => [name, traces.map((trace) => trace[name])]));
 
 async function paint(parts) {
   if (parts.has("colors")) {

@@ -61,6 +61,7 @@ function showNeighbors() {
 function buildPoint() {
   const number = element("point-number");
   number.max = count;
+  element("point-count").textContent = `of ${count}`;
   number.setAttribute("aria-label", `Point, 1 to ${count}`);
   number.onchange = () => {
     const wanted = Math.round(Number(number.value));

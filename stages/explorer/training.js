@@ -4,7 +4,7 @@ const curve = element("curve");
 
 function figure(value) {
   if (Number.isInteger(value)) return String(value);
-  return Math.abs(value) < 0.1 ? value.toPrecision(3) : value.toPrecision(4);
+  return String(Number(value.toPrecision(Math.abs(value) < 0.1 ? 3 : 4)));
 }
 
 function plain(value) {
@@ -16,7 +16,7 @@ function curveTraces() {
   const [epoch, train, test] = [0, 1, 2].map((column) => facts.curve.map((row) => row[column]));
   const mode = facts.curve.length > 40 ? "lines" : "lines+markers";
   const line = (name, y, color, dash) => ({ x: epoch, y, name, mode, line: { color, width: 2, dash }, marker: { size: 5, color } });
-  return [line("train", train, themed("muted"), "dot"), line("test", test, themed("accent"), "solid")];
+  return [line("train", train, themed("muted"), "dot"), line("test", test, themed("ink"), "solid")];
 }
 
 function curveLayout() {
@@ -33,14 +33,15 @@ function curveLayout() {
     font: { family: "system-ui, sans-serif", size: 12, color },
     hovermode: "x unified",
     hoverlabel: { bgcolor: themed("surface"), bordercolor: themed("grid"), font: { color: themed("ink") } },
-    legend: { x: 1, xanchor: "right", y: 1, font: { color: themed("ink") } },
+    legend: { orientation: "h", x: 1, xanchor: "right", y: 1, yanchor: "top", bgcolor: themed("surface"), font: { color: themed("ink") } },
     xaxis: { ...axisStyle, ...whole, title: { text: "epoch" }, range: [1 - span, facts.epochsTrained + span] },
     yaxis: { ...axisStyle, nticks: 5, tickformat: "~g" },
-    shapes: [{ type: "line", x0: epoch, x1: epoch, yref: "paper", y0: 0, y1: 1, line: { color: themed("ink"), width: 1.5 } }],
+    shapes: [{ type: "line", x0: epoch, x1: epoch, yref: "paper", y0: 0, y1: 1, line: { color: themed("muted"), width: 1 } }],
   };
 }
 
 async function buildTraining() {
+  element("footer").textContent = `${facts.dataset} · plotly.js ${Plotly.version} (MIT) · this page makes no network request`;
   describe(element("figures"), facts.figures.map(({ label, value }) => [label, figure(value)]));
   describe(element("training"), facts.training.map(({ label, value }) => [label, plain(value)]));
   const finalRow = facts.curve.at(-1);
@@ -63,8 +64,7 @@ function buildHeader() {
   badge.textContent = facts.dataset;
   badge.classList.toggle("synthetic", facts.dataset === "synthetic");
   if (facts.dataset === "synthetic") badge.title = "Drawn by the project itself: no real images";
-  const which = { first: "the first", random: "a random", balanced: "a balanced" }[facts.selection] ?? "";
+  const which = { first: "The first ", random: "A random ", balanced: "A class-balanced " }[facts.selection] ?? "";
   const sizes = [...facts.encoderSizes, ...facts.encoderSizes.slice(0, -1).reverse()].join("–");
-  element("about").textContent = `${which} ${count} ${facts.split} images through a ${sizes} autoencoder`.trim();
-  element("footer").textContent = `${facts.dataset} · plotly.js ${Plotly.version} (MIT) · this page makes no network request`;
+  element("about").textContent = `${which}${count} ${facts.split === "train" ? "training" : facts.split} images, through a ${sizes} autoencoder`;
 }
