@@ -5,7 +5,7 @@
 // contrast of 2 or more with the card. The controls are grey, so that colour always means a class.
 const COLORS = {
   light: ["#307bfe", "#8d575a", "#5bc5a5", "#7a066c", "#d549ab", "#8c8915", "#e5a914", "#c09cfe", "#494508", "#2f32bb"],
-  dark: ["#0e81ff", "#f9c2a2", "#27f4fe", "#c22c62", "#f877aa", "#a6bd15", "#d9f52c", "#7eb7ff", "#b37d04", "#845baf"],
+  dark: ["#00caf9", "#f5b69d", "#a6f4f7", "#aa4671", "#ea759b", "#b4ae1f", "#f3e968", "#808af0", "#7c7f01", "#0d6cba"],
 };
 // Symbols say it once more, and tell an eleventh class from the first.
 const SYMBOLS = {

@@ -1,7 +1,7 @@
 // The plot: the points, coloured by class, and what the other parts of the page mark among them.
 
 let flat = facts.axes.length < 3; // also where the browser turns out not to draw three dimensions
-const FIRST_CAMERA = { eye: [1.2, 1.2, 0.75], center: [0, 0, -0.08], up: [0, 0, 1] };
+const FIRST_CAMERA = { eye: [1.25, 1.25, 0.8], center: [0, 0, -0.13], up: [0, 0, 1] };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 let positions = []; // one an epoch: Float64Array [count * 3]
@@ -49,7 +49,9 @@ function classTrace(label) {
 }
 
 // In one box a square looks larger than a circle; in 3-D, where symbols are letters of a font, a diamond does too.
-const markerSize = (label) => (flat ? { circle: 10, square: 9, diamond: 10 } : { circle: 7, square: 6, diamond: 6 })[symbolOf(label)];
+const markerSize = (label) =>
+  room() * (flat ? { circle: 10, square: 9, diamond: 10 } : { circle: 7, square: 6, diamond: 6 })[symbolOf(label)];
+const room = () => Math.min(1, Math.max(0.6, plot.clientWidth / 700));
 
 // What stands in the plot besides the points. Earlier epochs had another decoder, so there the last one's marks go.
 function overlayPlaces() {
@@ -76,11 +78,11 @@ function overlayStyles() {
     line: { mode: "lines", line: { color: ink, width: flat ? 2.5 : 5 } },
     chosen: {
       mode: "markers",
-      marker: { symbol: "circle-open", size: flat ? 20 : 14, color: ink, line: { color: ink, width: flat ? 2 : 3 } },
+      marker: { symbol: "circle-open", size: room() * (flat ? 20 : 14), color: ink, line: { color: ink, width: flat ? 2 : 3 } },
     },
     decoded: {
       mode: "markers",
-      marker: { symbol: "diamond", size: flat ? 14 : 9, color: ink, line: { color: themed("surface"), width: 1 } },
+      marker: { symbol: "diamond", size: room() * (flat ? 14 : 9), color: ink, line: { color: themed("surface"), width: 1 } },
     },
   };
 }

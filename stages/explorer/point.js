@@ -26,7 +26,8 @@ function thumbnail(point, caption) {
 }
 
 function describe(target, entries) {
-  target.replaceChildren(...entries.flatMap(([name, ...value]) => [make("dt", { textContent: name }), make("dd", {}, ...value)]));
+  const row = ([name, ...value]) => make("div", {}, make("dt", { textContent: name }), make("dd", {}, ...value));
+  target.replaceChildren(...entries.map(row));
 }
 
 function showPoint() {

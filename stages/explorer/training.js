@@ -27,7 +27,7 @@ function curveLayout() {
   const span = facts.epochsTrained > 1 ? (facts.epochsTrained - 1) * 0.03 : 0.5;
   return {
     margin: { l: 48, r: 8, t: 4, b: 36 },
-    height: 220,
+    height: 270,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color },
