@@ -164,9 +164,9 @@ def snapshot(epoch: int, last: bool, points: Points) -> Snapshot:
         raise damaged(path, "images and latents of the same size as in data/extract")
     latents = points.latents if last else autoencoder.encode(points.images)
     reconstructions = autoencoder.decode(latents)  # [N, height, width]
-    errors = np.mean((reconstructions - points.images / np.float32(255)) ** 2, axis=(1, 2), dtype=np.float64)
+    errors: Float32 = ((reconstructions - points.images / np.float32(255)) ** 2).mean(axis=(1, 2))
     sheet = b"" if last else png_sheet(np.rint(np.rint(reconstructions * (GREYS - 1)) * (255 / (GREYS - 1))))
-    return Snapshot(epoch, latents, errors.astype(np.float32), sheet)
+    return Snapshot(epoch, latents, errors, sheet)
 
 
 def sheet_columns(count: int) -> int:
@@ -207,7 +207,8 @@ def place(latents: NDArray[Any], projection: Projection | None) -> NDArray[Any]:
     """Where latents [N, latent size] stand in the plot, [N, up to 3]."""
     if projection is None:
         return latents
-    return (latents - np.array(projection.mean)) @ np.array(projection.components).T
+    places: NDArray[Any] = (latents - np.array(projection.mean)) @ np.array(projection.components).T
+    return places
 
 
 def widen(low: float, high: float, share: float) -> list[float]:
