@@ -6,6 +6,7 @@ Writes data/train/checkpoints/1.safetensors … one an epoch, autoencoder.safete
 
 import math
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -88,7 +89,7 @@ def train(p: Params, train_images: "Uint8", test_images: "Uint8", device: "torch
     (folder / "checkpoints").mkdir()
     losses: list[list[float]] = []
     for epoch in range(1, p.epochs + 1):
-        train_loss = trainer.epoch(lambda batches: tqdm(batches, f"epoch {epoch}/{p.epochs}", leave=False))
+        train_loss = trainer.epoch(partial(tqdm, desc=f"epoch {epoch}/{p.epochs}", leave=False, disable=None))
         test_loss = trainer.test(test_images)
         if not math.isfinite(train_loss + test_loss):
             raise InputError(

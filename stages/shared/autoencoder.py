@@ -1,14 +1,14 @@
 """The autoencoder as it is kept and used: its layers, its file, encoding and decoding, all in NumPy.
 
 Only training needs gradients, and PyTorch takes two seconds to import; `trainer.py` is where it comes in. The tensors
-have the names that PyTorch gives the same layers, so that a file's `encoder.*` and `decoder.*` load as they are:
-
-    relu = lambda sizes: nn.Sequential(*[m for a, b in zip(sizes, sizes[1:]) for m in (nn.Linear(a, b), nn.ReLU())][:-1])
+have the names that PyTorch gives to the same layers in a Sequential, so a file's `encoder.*` and `decoder.*` load there
+as they are.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ _AT_ONCE = 4096  # images encoded or decoded together, so that millions need no 
 
 def scale(images: Uint8) -> Float32:
     """uint8 [N, height, width] to float32 [N, height * width] in [0, 1], as the network sees them."""
-    return images.reshape(len(images), -1) / np.float32(255)
+    return np.divide(images.reshape(len(images), -1), 255, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Autoencoder:
 
     @property
     def latent_size(self) -> int:
+        """How many numbers an image becomes."""
         return len(self.encoder[-1][1])
 
     def encode(self, images: Uint8) -> Float32:
@@ -130,7 +131,7 @@ def _assemble(path: Path, header: Any, tensors: dict[str, Any]) -> Autoencoder:
     if activation not in ACTIVATIONS:
         raise damaged(path, f"an activation of {', '.join(ACTIVATIONS)}, got {activation!r:.40}")
     if len(sizes) < 2 or any(type(size) is not int or size < 1 for size in sizes):
-        raise damaged(path, f"positive layer sizes, got {str(sizes):.80}")
+        raise damaged(path, f"positive layer sizes, got {sizes!s:.80}")
     if sizes[0] != header["height"] * header["width"]:
         raise damaged(path, f"a first layer of height x width = {header['height'] * header['width']}, got {sizes[0]}")
     return Autoencoder(
@@ -145,7 +146,7 @@ def _assemble(path: Path, header: Any, tensors: dict[str, Any]) -> Autoencoder:
 
 def _layers(path: Path, part: str, sizes: Sequence[int], tensors: dict[str, Any]) -> list[Layer]:
     layers = []
-    for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         pair = []
         for name, shape in zip(_names(part, index), ((outputs, inputs), (outputs,)), strict=True):
             tensor = tensors.get(name)

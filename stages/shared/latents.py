@@ -1,0 +1,54 @@
+"""The latents of a few images, as the extract stage leaves them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.shared.files import damaged, read_csv, read_json
+
+
+@dataclass(frozen=True)
+class Latents:
+    """N images' latents: values float64 [N, latent size], labels and indices int64 [N]; and where they come from."""
+
+    values: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    classes: list[str]
+    dataset: str
+    split: str
+
+    @classmethod
+    def read(cls, folder: Path) -> "Latents":
+        """Read `latents.csv` and `selection.json` in `folder`; raises `InputError` where one is missing or damaged."""
+        selection = read_json(folder / "selection.json", ["dataset", "classes", "split"])
+        path = folder / "latents.csv"
+        rows = read_csv(path, ["index", "label", "class", "z1"])
+        dimensions = [name for name in rows[0] if name not in ("index", "label", "class")]
+        try:
+            values = np.array([[float(row[name]) for name in dimensions] for row in rows])
+            labels = np.array([int(row["label"]) for row in rows])
+            indices = np.array([int(row["index"]) for row in rows])
+        except (ValueError, OverflowError) as error:
+            raise damaged(path, f"numbers, got: {error}") from None
+        classes = selection["classes"]
+        if not np.isfinite(values).all() or labels.min() < 0 or labels.max() >= len(classes):
+            raise damaged(path, f"finite latents, and labels below {len(classes)}")
+        return cls(values, labels, indices, classes, selection["dataset"], selection["split"])
+
+    def projected(self, most: int) -> tuple[NDArray[np.float64], list[str]]:
+        """The points in at most so many dimensions, [N, dimensions], and what to call each axis.
+
+        A larger latent is projected on its first principal components.
+        """
+        size = self.values.shape[1]
+        if size <= most:
+            return self.values, [f"z{dimension}" for dimension in range(1, size + 1)]
+        from sklearn.decomposition import PCA
+
+        pca = PCA(most, svd_solver="full")
+        points = pca.fit_transform(self.values)
+        shares = pca.explained_variance_ratio_
+        return points, [f"principal component {i} ({share:.0%})" for i, share in enumerate(shares, start=1)]

@@ -1,0 +1,116 @@
+"""Files of known size and SHA-256, fetched from the first mirror that has them right."""
+
+import logging
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pooch
+import requests
+import urllib3
+from tqdm import tqdm
+
+from stages.shared.errors import InputError
+
+_CHUNK = 1 << 16  # bytes
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What a file must be: its size in bytes and its SHA-256."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When a mirror is given up: seconds of silence, seconds a file, tries before the body begins."""
+
+    silence: float = 15
+    total: float = 900
+    tries: int = 3
+
+
+def fetch(
+    files: Mapping[str, Pinned], mirrors: Sequence[str], folder: Path, advice: str, patience: Patience = Patience()
+) -> None:
+    """Bring `files` into `folder`, each checked against its hash, from `mirrors`: URLs or folders, tried in order.
+
+    Any failure of a mirror, a wrong hash included, moves on to the next, which is asked only for what is still missing.
+    Raises `InputError`, with what went wrong at each mirror and `advice`, when none is left.
+    """
+    pooch.get_logger().setLevel(logging.ERROR)
+    wanted = dict(files)
+    failures = []
+    for mirror in mirrors:
+        try:
+            for name, pinned in list(wanted.items()):
+                _fetch_one(mirror, name, pinned, folder, patience)
+                del wanted[name]
+            return
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            failures.append(f"  {mirror}: {name}: {_reason(error)}")
+    raise InputError("\n".join([f"no mirror gave {', '.join(wanted)}:", *failures, advice]))
+
+
+def _fetch_one(mirror: str, name: str, pinned: Pinned, folder: Path, patience: Patience) -> None:
+    remote = mirror.startswith(("https://", "http://"))
+    source = f"{mirror.rstrip('/')}/{name}" if remote else str(Path(mirror).expanduser() / name)
+    downloader = _Http(source, pinned.size, patience) if remote else _copy
+    pooch.retrieve(source, f"sha256:{pinned.sha256}", name, folder, downloader=downloader)
+
+
+def _copy(source: str, target: str, _: Any) -> None:
+    shutil.copyfile(source, target)
+
+
+class _Http:
+    """A pooch downloader that bounds what pooch's own leaves open: the size, the whole time, redirects off https."""
+
+    def __init__(self, url: str, size: int, patience: Patience) -> None:
+        self.size, self.patience = size, patience
+        retries = urllib3.Retry(
+            patience.tries - 1,
+            backoff_factor=0.5,
+            status_forcelist=[429, 500, 502, 503, 504],
+            respect_retry_after_header=False,
+        )
+        adapter = requests.adapters.HTTPAdapter(max_retries=retries)
+        self.session = requests.Session()
+        self.session.max_redirects = 5
+        self.session.adapters.clear()
+        for scheme in ("https://", "http://") if url.startswith("http://") else ("https://",):
+            self.session.mount(scheme, adapter)
+
+    def __call__(self, url: str, target: str, _: Any) -> None:
+        deadline = time.monotonic() + self.patience.total
+        # Identity, and the raw stream below: a server's Content-Encoding must not unpack what is pinned packed.
+        headers = {"Accept-Encoding": "identity"}
+        with self.session.get(url, headers=headers, stream=True, timeout=self.patience.silence) as response:
+            response.raise_for_status()
+            with Path(target).open("wb") as file:
+                self._drain(response, file, Path(url).name, deadline)
+
+    def _drain(self, response: requests.Response, file: IO[bytes], name: str, deadline: float) -> None:
+        received = 0
+        with tqdm(total=self.size, desc=name, unit="B", unit_scale=True, leave=False, disable=None) as progress:
+            while chunk := response.raw.read1(_CHUNK, decode_content=False):
+                received += len(chunk)
+                if received > self.size:
+                    raise ValueError(f"sends more than the file's {self.size} bytes")
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"not done after {self.patience.total:g} s")
+                file.write(chunk)
+                progress.update(len(chunk))
+        if received < self.size:
+            raise ValueError(f"sent {received} bytes of {self.size}")
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error.args[0], "reason", error) if error.args else error  # what urllib3's retries ended on
+    text = " ".join(str(getattr(cause, "strerror", None) or cause).split())
+    return f"{type(cause).__name__}: {text:.300}"

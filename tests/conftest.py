@@ -1,0 +1,31 @@
+"""What the tests share: the pipeline run once a worker, and a copy of it for each test."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.project import Project
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--torture", action="store_true", help="the long form of the tests that break things on purpose")
+
+
+@pytest.fixture(scope="session")
+def torture(request: pytest.FixtureRequest) -> bool:
+    """Whether the long form is asked for."""
+    return bool(request.config.getoption("--torture"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small synthetic pipeline after a `dvc repro`; not to be changed: see `project`."""
+    project = Project.create(tmp_path_factory.mktemp("finished") / "project")
+    project.repro()
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished pipeline, to change at will."""
+    return finished.copy(tmp_path / "project")

@@ -1,0 +1,90 @@
+"""A scratch copy of the pipeline, small and synthetic, that a test may run and break as it likes."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+SMALL = {
+    "download": {"dataset": "synthetic", "synthetic": {"train_images": 300, "test_images": 100, "seed": 0}},
+    "train": {"epochs": 2, "device": "cpu"},
+    "extract": {"count": 40},
+}
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, section by section."""
+    nested = {key: merge(base[key], value) for key, value in changes.items() if isinstance(value, dict)}
+    return base | changes | nested
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folder `root` holds a copy of the project with a DVC repository of its own, without git."""
+
+    root: Path
+
+    @classmethod
+    def create(cls, root: Path, changes: dict[str, Any] = SMALL) -> "Project":
+        root.mkdir(parents=True)
+        shutil.copytree(ROOT / "stages", root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
+            shutil.copy(ROOT / name, root / name)
+        project = cls(root)
+        project.edit(changes)
+        project.run("dvc", "init", "--no-scm", "--quiet", check=True)
+        shutil.copytree(ROOT / ".dvc" / "plots", root / ".dvc" / "plots", dirs_exist_ok=True)
+        return project
+
+    def copy(self, root: Path) -> "Project":
+        """Another with the same files, cache and all."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Project(root)
+
+    def edit(self, changes: dict[str, Any]) -> None:
+        """Lay `changes` over params.yaml."""
+        path = self.root / "params.yaml"
+        path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), changes), sort_keys=False))
+
+    def run(
+        self, *command: str, check: bool = False, env: dict[str, str] | None = None, timeout: float = 240
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `command` in the project, with this interpreter's `python` and `dvc` first on the path."""
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env=environment(env),
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=timeout,
+        )
+
+    def stage(self, name: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run one stage alone."""
+        return self.run("python", "-m", f"stages.{name}", env=env)
+
+    def repro(self, *arguments: str) -> set[str]:
+        """Run `dvc repro`, which must end well; give the stages that ran (and were not restored from the cache)."""
+        result = self.run("dvc", "repro", *arguments)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return set(re.findall(r"Running stage '(\w+)'", result.stdout))
+
+    def contents(self, folder: str = "data") -> dict[str, bytes]:
+        """Every file below `folder`, by its path from the root."""
+        paths = sorted((self.root / folder).rglob("*"))
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in paths if path.is_file()}
+
+
+def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
+    """This process's environment with its own interpreter first, no mirror, and no DVC stage around it."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("FASHION_MNIST_MIRROR", "DVC_STAGE", "DVC_ROOT")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return kept | {"PATH": path, "DVC_NO_ANALYTICS": "1"} | (extra or {})
