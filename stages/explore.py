@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from stages.shared import params
+from stages.shared import command, params
 from stages.shared.autoencoder import Autoencoder, Float32
-from stages.shared.command import run
-from stages.shared.dataset import Classes, read_images
+from stages.shared.dataset import read_images
 from stages.shared.errors import InputError
 from stages.shared.files import Uint8, damaged, outputs, read_csv, read_json
+from stages.shared.latents import Latents
 
 EXTRACT = Path("data/extract")
 TRAIN = Path("data/train")
@@ -64,7 +64,10 @@ LABELS = {
     "psnr_db": "PSNR, dB",
     "mean_image_mse": "Error of the mean image",
     "pca_mse": "Error of PCA",
-    "error_removed": "Share of PCA's error removed",
+    "pca_error_removed": "Share of PCA's error removed",
+    "mean_image_psnr_db": "PSNR of the mean image, dB",
+    "pca_psnr_db": "PSNR of PCA, dB",
+    "pca_trustworthiness": "Trustworthiness of PCA",
     "knn_accuracy": "Class accuracy from the latents",
     "pca_knn_accuracy": "Class accuracy from PCA",
     "trustworthiness": "Trustworthiness",
@@ -82,15 +85,22 @@ class Params(params.Section):
 
 @dataclass(frozen=True)
 class Points:
-    """The images to explore, and where the last epoch put them."""
+    """The images to explore, uint8 [N, height, width], and where the last epoch put them, float32 [N, latent size]."""
 
-    classes: Classes
-    split: str
+    images: Uint8
+    latents: Float32
+    source: Latents  # labels, indices, and where they come from
     selection: str
-    indices: list[int]
-    labels: list[int]
-    latents: Float32  # [N, latent size]
-    images: Uint8  # [N, height, width]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of the pipeline left: the page's material, but for the epochs before the last."""
+
+    points: Points
+    autoencoder: Autoencoder
+    curve: list[list[float]]  # rows of epoch, train loss, test loss
+    figures: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -114,23 +124,17 @@ class Projection:
 
 def read_points(autoencoder: Autoencoder) -> Points:
     """Read what `extract` wrote; raises `InputError` where its files don't fit each other or the model."""
-    path = EXTRACT / "latents.csv"
-    selection = read_json(EXTRACT / "selection.json", ["dataset", "classes", "split", "selection"])
-    classes = Classes.read(EXTRACT / "selection.json")
-    dimensions = [f"z{dimension}" for dimension in range(1, autoencoder.latent_size + 1)]
-    rows = read_csv(path, ["index", "label", "class", *dimensions])
-    try:
-        indices = [int(row["index"]) for row in rows]
-        labels = [int(row["label"]) for row in rows]
-        latents = np.array([[float(row[name]) for name in dimensions] for row in rows], dtype=np.float32)
-    except ValueError as error:
-        raise damaged(path, f"numbers, got: {error}") from None
-    if not np.isfinite(latents).all() or not all(0 <= label < len(classes.names) for label in labels):
-        raise damaged(path, f"finite latents and labels below {len(classes.names)}")
+    source = Latents.read(EXTRACT)
+    count, size = source.values.shape
+    if size != autoencoder.latent_size:
+        raise damaged(
+            EXTRACT / "latents.csv", f"{autoencoder.latent_size} latent dimensions, as the model's, got {size}"
+        )
     images = read_images(EXTRACT / "images.npy", autoencoder.height, autoencoder.width)
-    if len(images) != len(rows):
-        raise damaged(EXTRACT / "images.npy", f"{len(rows)} images, as latents.csv has rows, got {len(images)}")
-    return Points(classes, str(selection["split"]), str(selection["selection"]), indices, labels, latents, images)
+    if len(images) != count:
+        raise damaged(EXTRACT / "images.npy", f"{count} images, as latents.csv has rows, got {len(images)}")
+    selection = read_json(EXTRACT / "selection.json", ["selection"])["selection"]
+    return Points(images, source.values.astype(np.float32), source, str(selection))
 
 
 def read_curve() -> list[list[float]]:
@@ -311,24 +315,18 @@ def source_hash(script: str) -> str:
     return f"'sha256-{encode(digest)}'"
 
 
-def facts(
-    p: Params,
-    points: Points,
-    autoencoder: Autoencoder,
-    snapshots: Sequence[Snapshot],
-    curve: list[list[float]],
-    figures: list[dict[str, Any]],
-) -> dict[str, Any]:
+def facts(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
     """All that the page knows but weights, latents and pictures."""
+    points, autoencoder = run.points, run.autoencoder
     projection = project(points.latents)
     sliders = slider_ranges(points.latents)
     return {
-        "dataset": points.classes.dataset,
-        "classes": points.classes.names,
-        "split": points.split,
+        "dataset": points.source.dataset,
+        "classes": points.source.classes,
+        "split": points.source.split,
         "selection": points.selection,
-        "indices": points.indices,
-        "labels": points.labels,
+        "indices": points.source.indices.tolist(),
+        "labels": points.source.labels.tolist(),
         "height": autoencoder.height,
         "width": autoencoder.width,
         "columns": sheet_columns(len(points.images)),
@@ -336,74 +334,73 @@ def facts(
         "encoderSizes": [autoencoder.encoder[0][0].shape[1], *(len(bias) for _, bias in autoencoder.encoder)],
         "decoderShapes": [list(weight.shape) for weight, _ in autoencoder.decoder],
         "epochs": [each.epoch for each in snapshots],
-        "epochsTrained": len(curve),
+        "epochsTrained": len(run.curve),
         "projection": projection and vars(projection),
         "sliders": sliders,
         "axes": axes(snapshots, sliders, projection),
-        "curve": [curve[number - 1] for number in spread(len(curve), CURVE_ROWS)],
-        "figures": figures,
+        "curve": [run.curve[number - 1] for number in spread(len(run.curve), CURVE_ROWS)],
+        "figures": run.figures,
         "training": flatten(autoencoder.training, {}),
         "neighbors": p.neighbors,
         "steps": p.steps,
     }
 
 
-def page(facts: dict[str, Any], points: Points, autoencoder: Autoencoder, snapshots: Sequence[Snapshot]) -> str:
+def page(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> str:
     """The page, whole."""
     library = plotly()
     script = "\n".join((SOURCES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     style = (SOURCES / "page.css").read_text(encoding="utf-8")
     packed = {
         "plotly": encode(gzip.compress(library.encode(), mtime=0)),
-        "decoder": pack([tensor for layer in autoencoder.decoder for tensor in layer]),
-        "images": encode(png_sheet(points.images)),
+        "decoder": pack([tensor for layer in run.autoencoder.decoder for tensor in layer]),
+        "images": encode(png_sheet(run.points.images)),
     }
     for position, each in enumerate(snapshots):
         packed[f"epoch-{position}"] = pack([each.latents, each.errors])
         packed[f"sheet-{position}"] = encode(each.sheet)
     blocks = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in packed.items() if text]
     return Template((SOURCES / "page.html").read_text(encoding="utf-8")).substitute(
-        title=html.escape(points.classes.dataset),
+        title=html.escape(run.points.source.dataset),
         scripts_allowed=f"{source_hash(script)} {source_hash(library)}",
         style=style,
         script=script,
-        facts=safe_json(facts),
+        facts=safe_json(facts(p, run, snapshots)),
         packed="\n".join(blocks),
     )
 
 
-def build(
-    p: Params, points: Points, autoencoder: Autoencoder, curve: list[list[float]], figures: list[dict[str, Any]]
-) -> tuple[str, list[int]]:
+def build(p: Params, run: Run) -> tuple[str, list[int]]:
     """The page, with as many of the epochs as fit, and which these are.
 
     Raises `InputError` where not even the last epoch fits.
     """
-    total = len(curve)
-    corners = np.array(slider_ranges(points.latents), dtype=np.float32).T  # [2, latent size]
-    short = shrink(autoencoder, np.concatenate([points.latents, corners]))
+    total = len(run.curve)
+    latents = run.points.latents
+    corners = np.array(slider_ranges(latents), dtype=np.float32).T  # [2, latent size]
+    run = replace(run, autoencoder=shrink(run.autoencoder, np.concatenate([latents, corners])))
     known: dict[int, Snapshot] = {}
     most = min(p.epochs, total)
     while True:
         epochs = spread(total, most)
         for epoch in epochs:
             if epoch not in known:
-                known[epoch] = snapshot(epoch, epoch == total, points)
+                known[epoch] = snapshot(epoch, epoch == total, run.points)
         snapshots = [known[epoch] for epoch in epochs]
-        text = page(facts(p, points, autoencoder, snapshots, curve, figures), points, short, snapshots)
+        text = page(p, run, snapshots)
         excess = len(text.encode()) - LIMIT_BYTES
         if excess <= 0:
             return text, epochs
         if most == 1:
-            raise too_large(excess, points, short)
+            raise too_large(excess, run)
         one = max(len(known[epoch].sheet) for epoch in epochs) * 4 // 3 + 1
         most = max(1, most - max(1, excess // one))
 
 
-def too_large(excess: int, points: Points, autoencoder: Autoencoder) -> InputError:
+def too_large(excess: int, run: Run) -> InputError:
     """The error for a page over the limit, which names what takes the most of it."""
-    weights = len(pack([tensor for layer in autoencoder.decoder for tensor in layer]))
-    pictures = len(encode(png_sheet(points.images)))
+    weights = len(pack([tensor for layer in run.autoencoder.decoder for tensor in layer]))
+    pictures = len(encode(png_sheet(run.points.images)))
     key, remedy = ("train.layers", "narrower layers") if weights > pictures else ("extract.count", "fewer images")
     return InputError(
         f"params.yaml: {key}: expected a page of at most {LIMIT_BYTES:,} bytes, got {LIMIT_BYTES + excess:,}; "
@@ -415,15 +412,14 @@ def main() -> None:
     p = params.read("explore", Params)
     autoencoder = Autoencoder.read(TRAIN / "autoencoder.safetensors")
     points = read_points(autoencoder)
-    curve = read_curve()
-    figures = read_figures(points.classes.dataset)
+    learned = Run(points, autoencoder, read_curve(), read_figures(points.source.dataset))
     with outputs(FOLDER) as folder:
-        text, epochs = build(p, points, autoencoder, curve, figures)
+        text, epochs = build(p, learned)
         (folder / "explorer.html").write_text(text, encoding="utf-8", newline="\n")
-    if len(epochs) < len(curve):
-        print(f"explore: of {len(curve)} epochs the page shows {', '.join(map(str, epochs))}")
+    if len(epochs) < len(learned.curve):
+        print(f"explore: of {len(learned.curve)} epochs the page shows {', '.join(map(str, epochs))}")
     print(f"explore: {FOLDER / 'explorer.html'}, {len(text.encode()) / 1e6:.1f} MB, opens in a browser")
 
 
 if __name__ == "__main__":
-    run(main)
+    command.run(main)
