@@ -12,7 +12,7 @@ from tests.project import ROOT, Project
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = list(PIPELINE)
-AFTER_TRAIN = "train render extract plot evaluate"
+AFTER_TRAIN = "train render extract plot evaluate explore"
 
 
 def paths(stage: str, *kinds: str) -> list[str]:
@@ -96,8 +96,10 @@ EDITS: list[tuple[dict[str, Any], str]] = [
     ({"plot": {"style": "points"}}, "plot"),
     ({"plot": {"azimuth": 10}}, "plot"),
     ({"render": {"count": 3}}, "render"),
-    ({"extract": {"count": 30}}, "extract plot"),
-    ({"extract": {"split": "test", "selection": "random"}}, "extract plot"),
+    ({"extract": {"count": 30}}, "extract plot explore"),
+    ({"extract": {"split": "test", "selection": "random"}}, "extract plot explore"),
+    ({"evaluate": {"neighbors": 5}}, "evaluate explore"),
+    ({"explore": {"neighbors": 3}}, "explore"),
     ({"train": {"learning_rate": 0.001}}, AFTER_TRAIN),
     ({"train": {"latent_size": 2}}, AFTER_TRAIN),
     ({"download": {"synthetic": {"seed": 1}}}, f"download {AFTER_TRAIN}"),

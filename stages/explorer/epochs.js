@@ -1,0 +1,53 @@
+// The training, epoch by epoch.
+
+// A button that plays and pauses; `begin` starts what runs while `playing`.
+function player(id, begin) {
+  const button = element(id);
+  const self = { playing: false, stop: () => turnTo(false), toggle: () => turnTo(!self.playing) };
+  function turnTo(playing) {
+    if (playing === self.playing) return;
+    self.playing = playing;
+    button.setAttribute("aria-pressed", String(playing));
+    if (playing) begin();
+  }
+  button.onclick = self.toggle;
+  return self;
+}
+
+const EPOCH_MS = 900;
+
+const epochs = player("play-epochs", () => {
+  if (state.epoch === last) set({ epoch: 0 });
+  const next = () => {
+    if (!epochs.playing) return;
+    if (state.epoch < last) set({ epoch: state.epoch + 1 });
+    if (state.epoch === last) epochs.stop();
+    else setTimeout(next, EPOCH_MS);
+  };
+  setTimeout(next, EPOCH_MS);
+});
+
+function goToEpoch(position) {
+  epochs.stop();
+  set({ epoch: Math.min(last, Math.max(0, position)) });
+}
+
+function showEpoch() {
+  const text = `${facts.epochs[state.epoch]} of ${facts.epochsTrained}`;
+  element("epoch").value = state.epoch;
+  element("epoch").setAttribute("aria-valuetext", text);
+  element("epoch-text").textContent = text;
+}
+
+function buildEpochs() {
+  const slider = element("epoch");
+  slider.max = last;
+  slider.disabled = element("play-epochs").disabled = last === 0;
+  slider.oninput = () => goToEpoch(slider.valueAsNumber);
+  if (facts.epochs.length < facts.epochsTrained) {
+    element("epochs-note").hidden = false;
+    element("epochs-note").textContent =
+      `Of ${facts.epochsTrained} epochs the page holds ${facts.epochs.length}: ${facts.epochs.join(", ")}.`;
+  }
+  watch(["epoch"], showEpoch);
+}

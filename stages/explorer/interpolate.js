@@ -1,0 +1,69 @@
+// Interpolate: the straight line between two points, decoded.
+
+const stepButtons = [];
+
+const walk = (step) => goTo(between(state.from, state.to, step), { step });
+
+function setEnds(ends) {
+  const { from, to, step } = { ...state, ...ends };
+  goTo(between(from, to, step), { from, to });
+}
+
+function showEnds() {
+  for (const [id, name] of [["from", "Start"], ["to", "End"]]) {
+    const point = state[id];
+    const canvas = make("canvas", { className: "picture" });
+    drawImage(canvas, point);
+    element(id).replaceChildren(canvas, make("span", {}, swatch(facts.labels[point]), name));
+    element(id).title = `${name}: ${className(point)}, image ${facts.indices[point]}`;
+    element(id).setAttribute("aria-label", `${element(id).title}; choose this point`);
+    element(id).dataset.point = point;
+  }
+  stepButtons.forEach(({ canvas, step }) => drawPixels(canvas, decode(between(state.from, state.to, step))));
+}
+
+function showStep() {
+  element("step").value = state.step;
+  const percent = `${Math.round(100 * state.step)} %`;
+  element("step-text").textContent = percent;
+  element("step").setAttribute("aria-valuetext", `${percent} of the way`);
+  const nearest = Math.round(state.step * (stepButtons.length - 1));
+  stepButtons.forEach(({ button }, i) => button.setAttribute("aria-current", String(i === nearest)));
+}
+
+function buildInterpolate() {
+  for (let i = 0; i < facts.steps; i++) {
+    const step = i / (facts.steps - 1);
+    const canvas = make("canvas", { className: "picture" });
+    const button = make("button", { type: "button", className: "thumbnail" }, canvas);
+    button.setAttribute("aria-label", `${Math.round(100 * step)} % of the way`);
+    button.onclick = () => walk(step);
+    stepButtons.push({ button, canvas, step });
+  }
+  element("steps").append(...stepButtons.map(({ button }) => button));
+  element("set-from").onclick = () => setEnds({ from: state.point });
+  element("set-to").onclick = () => setEnds({ to: state.point });
+  for (const id of ["from", "to"]) element(id).onclick = () => choose(state[id]);
+  element("step").oninput = () => {
+    steps.stop();
+    walk(element("step").valueAsNumber);
+  };
+  watch(["from", "to"], showEnds);
+  watch(["step"], showStep);
+}
+
+const WALK_MS = 3000;
+
+// There and back again, until it is stopped.
+const steps = player("play-steps", () => {
+  let begin = performance.now() - WALK_MS * state.step;
+  if (state.step === 1) begin = performance.now();
+  const frame = () => {
+    if (!steps.playing) return;
+    const turns = (performance.now() - begin) / WALK_MS;
+    const rest = turns % 2;
+    walk(rest <= 1 ? rest : 2 - rest);
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+});

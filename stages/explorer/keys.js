@@ -1,0 +1,73 @@
+// Everything by keyboard.
+
+const KEYS = [
+  ["n  p", "next, previous point"],
+  ["f  l", "first and last end of the interpolation: the chosen point"],
+  ["d", "decode the chosen point: move the sliders to it"],
+  ["i", "play or pause the interpolation"],
+  ["e", "play or pause the training"],
+  ["[  ]", "previous, next epoch"],
+  ["1 … 0", "hide or show a class; with Shift, show it alone"],
+  ["arrows", "in the plot: turn it; with Shift, pan"],
+  ["+  −", "zoom"],
+  ["r", "reset the view"],
+  ["t", "theme: auto, light, dark"],
+  ["?", "these keys"],
+  ["Tab  arrows", "to each control; sliders move with the arrows"],
+];
+
+const ACTIONS = {
+  n: () => choose(state.point + 1),
+  p: () => choose(state.point - 1),
+  f: () => setEnds({ from: state.point }),
+  l: () => setEnds({ to: state.point }),
+  d: () => goTo(latentOf(state.point, last)),
+  i: () => steps.toggle(),
+  e: () => last > 0 && epochs.toggle(),
+  "[": () => goToEpoch(state.epoch - 1),
+  "]": () => goToEpoch(state.epoch + 1),
+  "+": () => zoom(0.8),
+  "=": () => zoom(0.8),
+  "-": () => zoom(1.25),
+  r: () => resetView(),
+  t: () => nextTheme(),
+  "?": () => element("keys").showModal(),
+};
+
+const ARROWS = { ArrowLeft: [-0.12, 0], ArrowRight: [0.12, 0], ArrowUp: [0, 0.12], ArrowDown: [0, -0.12] };
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || element("keys").open) return;
+  if (event.target.matches("select, input:not([type=range])")) return;
+  const digit = /^Digit(\d)$/.exec(event.code);
+  const label = digit && present[(Number(digit[1]) + 9) % 10];
+  const arrow = event.target === plot && ARROWS[event.key];
+  if (arrow) (event.shiftKey ? pan : turn)(...arrow);
+  else if (ACTIONS[event.key]) ACTIONS[event.key]();
+  else if (digit && label !== undefined) (event.shiftKey ? isolateClass : toggleClass)(label);
+  else return;
+  event.preventDefault();
+}
+
+function buildKeys() {
+  describe(
+    element("keys-list"),
+    KEYS.map(([keys, what]) => [what, ...keys.split("  ").map((key) => make("kbd", { textContent: key }))]),
+  );
+  element("show-keys").onclick = () => element("keys").showModal();
+  element("close-keys").onclick = () => element("keys").close();
+  addEventListener("keydown", onKey);
+}
+
+async function copyLink() {
+  history.replaceState(null, "", `#${fragment()}`);
+  const button = element("share");
+  try {
+    await navigator.clipboard.writeText(location.href);
+    button.textContent = "Copied";
+  } catch (error) {
+    if (error.name !== "NotAllowedError") throw error;
+    button.textContent = "Copy it from the address bar";
+  }
+  setTimeout(() => (button.textContent = "Copy link"), 2000);
+}

@@ -1,0 +1,33 @@
+// Start: unpack, build each part, show the state that the URL asks for.
+
+async function start() {
+  await loadModel();
+  Object.assign(state, restored());
+  buildTheme();
+  buildLegend();
+  buildPoint();
+  buildDecode();
+  buildInterpolate();
+  buildEpochs();
+  buildHeader();
+  element("share").onclick = copyLink;
+  set({ ...state }); // every part shows itself
+  await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+  await loadPlotly(); // its five megabytes hold everything up, so the rest is there before
+  await buildPlot();
+  buildKeys();
+  addEventListener("hashchange", () => set(restored()));
+  window.explorer = { decode, state, set }; // for the console
+  performance.mark("interactive");
+  document.documentElement.dataset.ready = "true";
+  await buildTraining();
+  document.documentElement.dataset.complete = "true";
+}
+
+try {
+  await start();
+} catch (error) {
+  element("problem").textContent = `The page could not start (${error.message}). It needs a browser of 2024 or later.`;
+  element("problem").hidden = false;
+  throw error;
+}
