@@ -75,7 +75,8 @@ def configure(folder: Path, **values: int) -> None:
 
 
 def metrics(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / evaluate.FOLDER / "metrics.json").read_text())
+    value: dict[str, Any] = json.loads((folder / evaluate.FOLDER / "metrics.json").read_text())
+    return value
 
 
 def rows(folder: Path, name: str) -> list[dict[str, str]]:
@@ -332,10 +333,10 @@ def git(*arguments: str) -> None:
 
 
 PLOTS = {
-    "Loss by epoch": ["epoch", "train_loss", "test_loss"],
-    "Latents": ["label", "class", "z1"],
-    "Error by class": ["class", "mse", "pca_mse"],
-    "Confusion": ["actual", "voted", "share"],
+    "data/train/loss.csv": ["epoch", "train_loss", "test_loss"],
+    "data/extract/latents.csv": ["label", "class", "z1"],
+    "data/evaluate/classes.csv": ["class", "mse", "pca_mse"],
+    "data/evaluate/confusion.csv": ["actual", "voted", "share"],
 }
 PICTURES = [
     "data/render/reconstructions.png",
