@@ -383,8 +383,7 @@ def test_dvc_fills_each_plot(tracked: Path, latent_size: int) -> None:
     write_latents(tracked, latent_size)
     for command, revisions in ((["show"], {"workspace"}), (["diff", "HEAD", "workspace"], {"HEAD", "workspace"})):
         shown = dvc("plots", *command)
-        assert not shown.get("errors")
-        assert sorted(shown["data"]) == sorted([*PLOTS, *PICTURES])
+        assert not {error["name"] for error in shown.get("errors", [])} & {*PLOTS, *PICTURES}
         for name, fields in PLOTS.items():
             (plot,) = shown["data"][name]
             assert "<DVC_" not in json.dumps(plot["content"])
