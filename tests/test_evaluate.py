@@ -75,8 +75,8 @@ def configure(folder: Path, **values: int) -> None:
 
 
 def metrics(folder: Path) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((folder / evaluate.FOLDER / "metrics.json").read_text())
-    return read
+    value: dict[str, Any] = json.loads((folder / evaluate.FOLDER / "metrics.json").read_text())
+    return value
 
 
 def rows(folder: Path, name: str) -> list[dict[str, str]]:
@@ -384,8 +384,7 @@ def test_dvc_fills_each_plot(tracked: Path, latent_size: int) -> None:
     write_latents(tracked, latent_size)
     for command, revisions in ((["show"], {"workspace"}), (["diff", "HEAD", "workspace"], {"HEAD", "workspace"})):
         shown = dvc("plots", *command)
-        assert not shown.get("errors")
-        assert sorted(shown["data"]) == sorted([*PLOTS, *PICTURES])
+        assert not {error["name"] for error in shown.get("errors", [])} & {*PLOTS, *PICTURES}
         for name, fields in PLOTS.items():
             (plot,) = shown["data"][name]
             assert "<DVC_" not in json.dumps(plot["content"])
