@@ -29,8 +29,7 @@ class Scratch:
 
     def __init__(self, root: Path, data: Data) -> None:
         self.root = root
-        for name in ("stages", ".dvc/plots"):
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "stages", root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
             shutil.copy(ROOT / name, root / name)
         synthetic = {"train_images": len(data.train_images), "test_images": len(data.test_images), "seed": 0}
@@ -42,6 +41,7 @@ class Scratch:
                 np.save(download / f"{split}_{kind}.npy", getattr(data, f"{split}_{kind}"))
         write_json(download / "classes.json", {"dataset": data.dataset, "classes": data.classes})
         self.dvc("init", "--no-scm", "--quiet")
+        shutil.copytree(ROOT / ".dvc" / "plots", root / ".dvc" / "plots", dirs_exist_ok=True)
         self.dvc("commit", "--force", "--quiet", "download")
 
     def edit(self, section: str, **changes: Any) -> None:
