@@ -59,8 +59,8 @@ INTRODUCTION = """# Benchmarks
 Made by `make bench`, on {images:,} training images of {dataset}. Compare times within one run only: machines are noisy.
 {gpu}
 """
-UNMEASURED = """The GPU path, which captures the whole training step in a CUDA graph, is unmeasured: this machine has no such device,
-so that path has not even run here. `make bench` on one that has it gives the figures.
+UNMEASURED = """The GPU path, which captures the whole training step in a CUDA graph, is unmeasured: this machine has no
+such device, and that path has not even run here. `make bench` on one that has it gives the figures.
 """
 
 if __name__ == "__main__":

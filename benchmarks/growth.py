@@ -1,7 +1,6 @@
 """Growth: time and peak memory of the train stage's work against images, epochs, batch size and layer width."""
 
 import json
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -72,10 +71,13 @@ def measure(path: str, images: int, recipe: dict[str, Any], device: str, threads
 
 def _peak() -> int:
     """The most memory that this process ever held, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, whose ru_maxrss begins at what the parent process held
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if platform.system() == "Darwin" else peak * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS, in bytes
 
 
 def _run(**arguments: Any) -> Run:
@@ -106,7 +108,7 @@ def growth(data: Data, device: "torch.device", threads: int, picture: Path) -> s
         for axis, by_value in runs.items()
         for value, run in by_value.items()
     ]
-    header = ["axis", "value", "s", "peak MiB over torch imported", "of them at most data, MiB"]
+    header = ["axis", "value", "s", "peak MiB over torch imported", "the images, MiB"]
     header += ["peak MiB on the device"] if device.type == "cuda" else []
     return table(header, rows)
 
