@@ -3,20 +3,24 @@
 A stage imports this module before anything else, so that Ctrl-C is quiet from then on, while the rest is imported.
 """
 
+import errno
 import os
+import re
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 
 from stages.shared.errors import InputError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 TERMINATED = 128 + signal.SIGTERM
 _GRACE = 1.0  # seconds until an orphan that is in one long call, where Python handles no signal, is ended anyway
+# As PyTorch, the dynamic linker and Python's threads say it.
+_NO_MEMORY = re.compile("allocate memory|out of memory|failed to map segment|can't start new thread")
 _cleanups: list[Callable[[], None]] = []
 
 
@@ -40,9 +44,21 @@ def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
         signal.signal(number, handler)
 
 
-# Only where a stage is the program (`python -m stages.…`): a notebook's or a test's signals are its own.
-if (getattr(sys.modules["__main__"].__spec__, "name", None) or "").startswith("stages."):
+def _report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if (message := _explain(error)) is None:
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        print(message, file=sys.stderr)
+
+
+def _take_over() -> None:
     _on_signals(_end)
+    sys.excepthook = _report
+
+
+# Only where a stage is the program (`python -m stages.…`): a notebook's or a test's process is its own.
+if (getattr(sys.modules["__main__"].__spec__, "name", None) or "").startswith("stages."):
+    _take_over()
 
 
 def run(main: Callable[[], None]) -> None:
@@ -52,17 +68,24 @@ def run(main: Callable[[], None]) -> None:
     Ctrl-C and 143 after SIGTERM, silently, once the half-made outputs are gone. Any other exception is a bug and keeps
     its traceback.
     """
-    _on_signals(_end)
+    _take_over()
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_follow_dvc, daemon=True).start()
-    try:
-        main()
-    except InputError as error:
-        sys.exit(str(error))
-    except FileNotFoundError as error:
-        sys.exit(f"{error.filename}: not found; run `dvc repro`, which makes what is missing")
-    except OSError as error:
-        sys.exit(f"{error.filename or 'writing the outputs'}: {error.strerror or error}")
+    main()
+
+
+def _explain(error: BaseException) -> str | None:
+    """What to tell the user; None where the error is a bug."""
+    text = " ".join(str(error).split())
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or _NO_MEMORY.search(text):
+        return f"not enough memory: {text or 'none left'}; free some, or set smaller sizes in params.yaml"
+    if isinstance(error, FileNotFoundError):
+        return f"{error.filename}: not found; run `dvc repro`, which makes what is missing"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'writing the outputs'}: {error.strerror or error}"
+    return None
 
 
 @contextmanager

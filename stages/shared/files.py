@@ -3,6 +3,7 @@
 from stages.shared.command import cleaned, unbroken
 
 import csv
+import errno
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -47,9 +48,10 @@ def outputs(folder: Path, wait_seconds: float = 5) -> Iterator[Path]:
     except Timeout:
         raise InputError(f"{folder}: another run is writing here; wait for it to end, or stop it") from None
     except OSError as error:
-        if error.filename is None:
-            error.filename = str(folder)
-        raise
+        if error.filename is not None:
+            raise
+        reason = error.strerror or f"not written in full, as on a full disk: {error}"  # NumPy's has no number either
+        raise OSError(error.errno or errno.EIO, reason, str(folder)) from error
 
 
 def _remove(folder: Path) -> None:
