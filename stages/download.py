@@ -5,6 +5,8 @@ Reads  the mirrors of Fashion-MNIST, the one that the environment variable FASHI
 Writes data/download/train_images.npy, train_labels.npy, test_images.npy, test_labels.npy, classes.json
 """
 
+from stages.shared.command import run
+
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,6 @@ import numpy as np
 from pydantic import Field
 
 from stages.shared import params
-from stages.shared.command import run
 from stages.shared.files import Uint8, outputs, write_json
 from stages.shared.garments import GARMENTS, draw
 from stages.shared.mirrors import Pinned, fetch

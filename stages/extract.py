@@ -5,6 +5,8 @@ Writes data/extract/latents.csv, and for the stages that show them images.npy (t
        selection.json (which these are)
 """
 
+from stages.shared.command import run
+
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +16,6 @@ from pydantic import Field
 
 from stages.shared import params
 from stages.shared.autoencoder import Autoencoder
-from stages.shared.command import run
 from stages.shared.dataset import Classes, read_images, read_labels
 from stages.shared.errors import InputError
 from stages.shared.files import Uint8, outputs, write_csv, write_json

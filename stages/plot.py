@@ -4,6 +4,8 @@ Reads  data/extract/latents.csv, selection.json
 Writes data/plot/latents.png
 """
 
+from stages.shared.command import run
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +14,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.shared import params
-from stages.shared.command import run
 from stages.shared.errors import InputError
 from stages.shared.figure import write_png
 from stages.shared.files import outputs

@@ -4,6 +4,8 @@ Reads  data/train/checkpoints/, loss.csv, data/download/{train|test}_images.npy,
 Writes data/render/reconstructions/1.png … one an epoch, and reconstructions.png, all the epochs on one sheet
 """
 
+from stages.shared.command import run
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,7 +15,6 @@ from pydantic import Field
 
 from stages.shared import params
 from stages.shared.autoencoder import Autoencoder, Float32
-from stages.shared.command import run
 from stages.shared.dataset import Classes, read_images
 from stages.shared.errors import InputError
 from stages.shared.figure import show_grid, write_png

@@ -4,6 +4,8 @@ Reads  data/download/train_images.npy, test_images.npy, classes.json
 Writes data/train/checkpoints/1.safetensors … one an epoch, autoencoder.safetensors, loss.csv, metrics.json
 """
 
+from stages.shared.command import run
+
 import math
 import os
 from functools import partial
@@ -14,7 +16,6 @@ from pydantic import Field
 from tqdm import tqdm
 
 from stages.shared import params
-from stages.shared.command import run
 from stages.shared.dataset import Classes, read_images
 from stages.shared.errors import InputError
 from stages.shared.files import outputs, write_csv, write_json

@@ -1,0 +1,233 @@
+"""`dvc repro` killed at random moments of every stage, and Ctrl-C on a stage alone."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from tests.project import ROOT, Project, environment
+
+STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+WAYS = ["SIGINT all", "SIGTERM dvc", "SIGTERM stage", "SIGTERM all", "SIGKILL dvc", "SIGKILL stage", "SIGKILL all"]
+SHELLS = [shell for shell in ("/bin/bash", "/bin/dash", "/bin/sh") if Path(shell).exists()]
+PATIENCE = 5  # seconds in which an orphan must have ended; on an idle machine one is enough
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A way to kill `dvc repro` after a share of the time from the stage's begin to the end of `dvc repro`."""
+
+    stage: str
+    way: str
+    share: float
+    shell: str
+
+    def __str__(self) -> str:
+        return f"{self.stage}, {self.way}, at {self.share:.0%}, {Path(self.shell).name}"
+
+
+def kills(torture: bool) -> list[Kill]:
+    """Every way at three moments of every stage, or ten of all these; and DVC killed as a stage begins."""
+    chance = random.Random(5)
+    pairs = [(stage, way) for way in WAYS for stage in STAGES]
+    if not torture:
+        pairs = [(STAGES[number % len(STAGES)], WAYS[number % len(WAYS)]) for number in range(10)]
+    thirds = (0, 1, 2) if torture else (None,)
+    # Before the stage's process can know who its parent is.
+    at_once = [Kill(STAGES[0], "SIGKILL dvc", 0, shell) for shell in SHELLS[:2]]
+    return at_once + [
+        Kill(stage, way, chance.random() if third is None else (third + chance.random()) / 3, SHELLS[n % len(SHELLS)])
+        for n, (stage, way) in enumerate(pairs)
+        for third in thirds
+    ]
+
+
+def interrupts(torture: bool) -> list[tuple[str, float]]:
+    """Stages, and moments as shares of a stage's time."""
+    chance = random.Random(6)
+    moments = 12 if torture else 1
+    return [(stage, (moment + chance.random()) / moments) for stage in STAGES for moment in range(moments)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    torture = bool(metafunc.config.getoption("--torture"))
+    if "kill" in metafunc.fixturenames:
+        metafunc.parametrize("kill", kills(torture), ids=str)
+    if "interrupt" in metafunc.fixturenames:
+        metafunc.parametrize("interrupt", interrupts(torture), ids=lambda pair: f"{pair[0]} at {pair[1]:.0%}")
+
+
+@pytest.fixture(scope="session")
+def unmade(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The finished pipeline without DVC's cache, which would bring results back without a run."""
+    project = finished.copy(tmp_path_factory.mktemp("unmade") / "project")
+    shutil.rmtree(project.root / ".dvc" / "cache")
+    return project
+
+
+@pytest.fixture
+def project(unmade: Project, tmp_path: Path) -> Project:
+    return unmade.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def lengths() -> dict[str, float]:
+    """Seconds that a stage takes, with DVC's work after it or alone, to be measured when first needed."""
+    return {}
+
+
+def repro_length(stage: str, project: Project, lengths: dict[str, float]) -> float:
+    """Seconds from the stage's begin to the end of `dvc repro`, which makes its outs in `project`."""
+    key = f"dvc repro {stage}"
+    if key not in lengths:
+        shutil.rmtree(project.root / "data" / stage)
+        with Repro(project, stage, SHELLS[0]) as repro:
+            start = time.monotonic()
+            repro.process.communicate()
+            lengths[key] = time.monotonic() - start
+        shutil.rmtree(project.root / ".dvc" / "cache")
+    return lengths[key]
+
+
+def stage_length(stage: str, project: Project, lengths: dict[str, float]) -> float:
+    """Seconds from the import of NumPy to the end of the stage alone."""
+    if stage not in lengths:
+        process = begin(project, stage)
+        wait_for(process, "numpy")
+        start = time.monotonic()
+        process.communicate()
+        lengths[stage] = time.monotonic() - start
+    return lengths[stage]
+
+
+class Repro:
+    """A `dvc repro` in a session of its own, from the moment when it runs `stage`."""
+
+    def __init__(self, project: Project, stage: str, shell: str) -> None:
+        self.process = subprocess.Popen(
+            ["dvc", "repro"],
+            cwd=project.root,
+            env=environment({"SHELL": shell, "PYTHONUNBUFFERED": "1"}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        assert self.process.stdout
+        self.output = ""
+        while f"Running stage '{stage}'" not in self.output:
+            line = self.process.stdout.readline()
+            assert line, self.output
+            self.output += line
+
+    def __enter__(self) -> "Repro":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.members():
+            process.kill()
+        self.process.wait()
+
+    def members(self) -> list[psutil.Process]:
+        """What lives of the session."""
+
+        def is_member(process: psutil.Process) -> bool:
+            try:
+                return os.getsid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE
+            except (psutil.NoSuchProcess, ProcessLookupError):
+                return False
+
+        return [process for process in psutil.process_iter() if is_member(process)]
+
+    def kill(self, way: str) -> None:
+        name, target = way.split()
+        number = signal.Signals[name]
+        if self.process.poll() is not None:
+            return
+        if target == "all":
+            os.killpg(self.process.pid, number)
+        elif target == "dvc":
+            self.process.send_signal(number)
+        else:
+            others = sorted((p for p in self.members() if p.pid != self.process.pid), key=lambda p: p.pid)
+            if others:
+                others[-1].send_signal(number)
+
+
+def test_the_next_repro_makes_good(kill: Kill, project: Project, finished: Project, lengths: dict[str, float]) -> None:
+    length = repro_length(kill.stage, project, lengths)
+    whole, lock = finished.contents(), (finished.root / "dvc.lock").read_bytes()
+    shutil.rmtree(project.root / "data" / kill.stage)
+    with Repro(project, kill.stage, kill.shell) as repro:
+        time.sleep(kill.share * length)
+        repro.kill(kill.way)
+        output = repro.output + repro.process.communicate()[0]
+        deadline = time.monotonic() + PATIENCE
+        while repro.members() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not repro.members(), "a process outlives its dvc"
+    if kill.way != "SIGINT all":  # what DVC prints on Ctrl-C outside of a stage is its own
+        assert "Traceback" not in output
+    assert "stages/" not in output.partition("Traceback")[2]
+    for path, content in project.contents().items():
+        assert ".partial" in path or content == whole[path], f"{path} is half-written"
+    project.repro()
+    assert project.contents() == whole
+    assert (project.root / "dvc.lock").read_bytes() == lock
+
+
+def begin(project: Project, stage: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["python", "-m", f"stages.{stage}"],
+        cwd=project.root,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], library: str) -> None:
+    """Until the process has the library's file open; after the first of its own modules NumPy is what it imports."""
+    while process.poll() is None and library not in Path(f"/proc/{process.pid}/maps").read_text():
+        time.sleep(0.005)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
+def test_ctrl_c_on_a_stage_alone_is_quiet(
+    interrupt: tuple[str, float], project: Project, lengths: dict[str, float]
+) -> None:
+    stage, share = interrupt
+    length = stage_length(stage, project, lengths)
+    whole = project.contents(f"data/{stage}")
+    shutil.rmtree(project.root / "data" / stage)
+    process = begin(project, stage)
+    wait_for(process, "numpy")
+    time.sleep(share * length)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    # It may have been quicker this time. As Python shuts down it puts the system's own SIGINT back: a shell says 130.
+    assert process.returncode in (130, 0, -signal.SIGINT)
+    assert "Traceback" not in errors
+    assert "KeyboardInterrupt" not in errors
+    left = project.contents(f"data/{stage}")
+    assert left == whole or (left == {} and process.returncode == 130), "all is written, or nothing"
+
+
+def test_a_second_ctrl_c_is_quiet_too(project: Project) -> None:
+    process = begin(project, "train")
+    wait_for(process, "torch")
+    for _ in range(50):
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.001)
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (130, "")

@@ -1,0 +1,57 @@
+"""The same params and seed give the same bytes, wherever and whenever."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.project import Project
+
+ELSEWHERE = [
+    {"TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "1", "LC_ALL": "C.UTF-8", "USER": "someone", "COLUMNS": "40"},
+    {"TZ": "America/Adak", "PYTHONHASHSEED": "2", "LC_ALL": "C", "PYTHONDONTWRITEBYTECODE": "1"},
+    {"TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "3", "LANG": "de_DE.UTF-8", "MPLBACKEND": "svg"},
+    {"TZ": "UTC", "PYTHONHASHSEED": "random", "SOURCE_DATE_EPOCH": "0"},
+]
+
+
+def hashes(project: Project) -> dict[str, str]:
+    return {path: hashlib.sha256(content).hexdigest() for path, content in project.contents().items()}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "setting" in metafunc.fixturenames:
+        settings = ELSEWHERE if metafunc.config.getoption("--torture") else ELSEWHERE[:1]
+        metafunc.parametrize("setting", settings, ids=lambda setting: setting["TZ"])
+
+
+def test_two_whole_runs(setting: dict[str, str], finished: Project, tmp_path: Path) -> None:
+    changed = Project.create(tmp_path / "another folder")
+    result = changed.run("dvc", "repro", env=setting)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert hashes(changed) == hashes(finished)
+    assert (changed.root / "dvc.lock").read_bytes() == (finished.root / "dvc.lock").read_bytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_training_with_so_many_threads(threads: int, project: Project, torture: bool) -> None:
+    project.edit({"train": {"threads": threads}})
+    runs = []
+    for _ in range(5 if torture else 2):
+        shutil.rmtree(project.root / "data" / "train")
+        result = project.stage("train")
+        assert result.returncode == 0, result.stderr
+        runs.append(hashes(project))
+    assert all(run == runs[0] for run in runs)
+
+
+def test_another_seed_gives_other_bytes(project: Project) -> None:
+    before = hashes(project)
+    project.edit({"train": {"seed": 1}})
+    assert project.stage("train").returncode == 0
+    after = hashes(project)
+    assert {path for path in before if before[path] != after[path]} >= {
+        "data/train/autoencoder.safetensors",
+        "data/train/loss.csv",
+    }
