@@ -17,7 +17,7 @@ from stages.shared.autoencoder import Autoencoder
 from stages.shared.command import run
 from stages.shared.dataset import Classes, read_images, read_labels
 from stages.shared.errors import InputError
-from stages.shared.files import Uint8, outputs, write_csv, write_json
+from stages.shared.files import Uint8, damaged, outputs, write_csv, write_json
 
 DOWNLOAD = Path("data/download")
 MODEL = Path("data/train/autoencoder.safetensors")
@@ -76,6 +76,8 @@ def main() -> None:
     labels = read_labels(DOWNLOAD / f"{p.split}_labels.npy", len(images), len(classes.names))
     indices = select(labels, p.count, p.selection, p.seed)
     latents = autoencoder.encode(images[indices])  # [count, latent size]
+    if not np.isfinite(latents).all():
+        raise damaged(MODEL, "weights that give finite latents")
     rows = [
         [index, label, classes.names[label], *latent]
         for index, label, latent in zip(indices, labels[indices], latents, strict=True)
@@ -84,8 +86,8 @@ def main() -> None:
     with outputs(FOLDER) as folder:
         write_csv(folder / "latents.csv", header, rows)
         np.save(folder / "images.npy", images[indices])
-        selection = {"dataset": classes.dataset, "classes": classes.names, "split": p.split, "selection": p.selection}
-        write_json(folder / "selection.json", selection)
+        facts = {"dataset": classes.dataset, "classes": classes.names, "split": p.split, "selection": p.selection}
+        write_json(folder / "selection.json", facts | {"count": p.count})
 
 
 if __name__ == "__main__":

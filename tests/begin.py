@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from stages.shared import command
 
@@ -33,6 +34,7 @@ def begin(stage: str, root: Path) -> str | None:
         patch.object(module, "outputs", _ready),
         patch("signal.signal"),
         warnings.catch_warnings(),
+        threadpool_limits(1),
     ):
         warnings.simplefilter("error")
         try:
