@@ -5,6 +5,7 @@ Writes data/extract/latents.csv, and for the stages that show them images.npy (t
        selection.json (which these are)
 """
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +76,9 @@ def main() -> None:
     images = read_images(DOWNLOAD / f"{p.split}_images.npy", autoencoder.height, autoencoder.width)
     labels = read_labels(DOWNLOAD / f"{p.split}_labels.npy", len(images), len(classes.names))
     indices = select(labels, p.count, p.selection, p.seed)
+    if p.count > 1 and (labels[indices] == labels[indices[0]]).all():
+        name = classes.names[labels[indices[0]]]
+        print(f"extract: warning: all {p.count} images are of the class {name}", file=sys.stderr)
     latents = autoencoder.encode(images[indices])  # [count, latent size]
     if not np.isfinite(latents).all():
         raise damaged(MODEL, "weights that give finite latents")

@@ -3,12 +3,12 @@
 import importlib
 import warnings
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from stages.shared import command
 
@@ -23,14 +23,15 @@ def _ready(*_: object) -> Iterator[Path]:
     yield Path()
 
 
-def begin(stage: str, root: Path) -> str | None:
-    """Begin `stage` in the project at `root`: None where it would go on to write, else what it says as it exits with 1.
+def begin(stage: str, root: Path | None) -> str | None:
+    """Begin `stage` in the project at `root`, or in the current folder.
 
+    Returns None where it would go on to write, and else what it says as it exits with 1.
     Anything else, as an exception that `command.run` lets through, is the test's failure.
     """
     module = importlib.import_module(f"stages.{stage}")
     with (
-        chdir(root),
+        chdir(root) if root else nullcontext(),
         patch.object(module, "outputs", _ready),
         patch("signal.signal"),
         warnings.catch_warnings(),

@@ -1,7 +1,9 @@
 """What the tests share: the pipeline run once a worker, and a copy of it for each test."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -34,16 +36,27 @@ def project(finished: Project, tmp_path: Path) -> Project:
     return finished.copy(tmp_path / "project")
 
 
+class State(Protocol):
+    """Says what was tried and how often each thing came of it: a line at the end of the run, with all tests' sums."""
+
+    def __call__(self, tried: str, **results: int) -> None: ...
+
+
 @pytest.fixture
-def state(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Call it with what was tried, how often, and what came of it: a line at the end of the run."""
-    return lambda line: record_property(COUNTS, line)
+def state(record_property: Callable[[str, object], None]) -> State:
+    def record(tried: str, **results: int) -> None:
+        record_property(COUNTS, [tried, results])
+
+    return record
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for key in ("passed", "failed") for report in terminalreporter.getreports(key)]
-    lines = sorted({line for report in reports for key, line in report.user_properties if key == COUNTS})
-    if lines:
+    sums: dict[str, Counter[str]] = {}
+    for tried, results in (value for report in reports for key, value in report.user_properties if key == COUNTS):
+        sums.setdefault(tried, Counter()).update(results)
+    if sums:
         terminalreporter.section("tried")
-        for line in lines:
-            terminalreporter.write_line(line)
+    for tried, results in sorted(sums.items()):
+        counts = ", ".join(f"{count} {result.replace('_', ' ')}" for result, count in sorted(results.items()))
+        terminalreporter.write_line(f"{tried}: {counts}")

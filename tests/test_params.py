@@ -4,7 +4,6 @@ import importlib
 import re
 import reprlib
 import time
-from collections.abc import Callable
 from contextlib import chdir
 from copy import deepcopy
 from itertools import pairwise
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from stages.shared import params
 from stages.shared.errors import InputError
 from tests.begin import begin
+from tests.conftest import State
 from tests.project import ROOT, Project, merge
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
@@ -309,7 +309,7 @@ def folder(finished: Project, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_documents_near_the_valid_one(stage: str, folder: Path, torture: bool, state: Callable[[str], None]) -> None:
+def test_documents_near_the_valid_one(stage: str, folder: Path, torture: bool, state: State) -> None:
     counts = {"accepted": 0, "refused": 0}
 
     @settings(
@@ -339,10 +339,7 @@ def test_documents_near_the_valid_one(stage: str, folder: Path, torture: bool, s
     begin(stage, Path(folder / "data").resolve().parent)  # what it imports is no document's time
     check()
     assert min(counts.values()) > 0
-    state(
-        f"params.yaml, {stage}: {sum(counts.values())} documents near the valid one: "
-        f"{counts['accepted']} accepted, {counts['refused']} refused"
-    )
+    state("params.yaml: documents near the valid one", **counts)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from stages.shared.errors import InputError
@@ -22,6 +23,8 @@ def run(main: Callable[[], None]) -> None:
     its traceback.
     """
     signal.signal(signal.SIGTERM, _exit_terminated)
+    # Matplotlib keeps its list of fonts here, not in the home folder, whose settings would change the pictures.
+    os.environ["MPLCONFIGDIR"] = str(Path(".matplotlib_cache").absolute())
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_follow_parent, args=(os.getppid(),), daemon=True).start()
     try:
