@@ -34,6 +34,7 @@ def begin(stage: str, root: Path | None) -> str | None:
         chdir(root) if root else nullcontext(),
         patch.object(module, "outputs", _ready),
         patch("signal.signal"),
+        patch.dict("os.environ"),
         warnings.catch_warnings(),
         threadpool_limits(1),
     ):

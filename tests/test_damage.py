@@ -174,6 +174,7 @@ def fits(other: str, name: str) -> bool:
 def test_unreadable(stage: str, damageable: Path) -> None:
     user = os.geteuid()
     assert begin(stage, damageable) is None  # and has imported what it needs
+    damageable.chmod(0o755)
     for name in all_files(damageable, stage):
         path = damageable / name
         path.chmod(0)

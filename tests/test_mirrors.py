@@ -460,7 +460,7 @@ def originals() -> Path:
     return folder
 
 
-@pytest.mark.parametrize("behaviour", ["good", "flaky", "folder"])
+@pytest.mark.parametrize("behaviour", ["flaky", "folder"])
 def test_the_originals_from_an_http_mirror_that_the_user_names(behaviour: str, project: Project) -> None:
     folder = originals()
     with Server({name: (folder / name).read_bytes() for name in FILES}) as other:

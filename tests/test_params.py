@@ -358,13 +358,13 @@ def test_a_stage_refuses_with_no_traceback_and_writes_nothing(
     stage: str, text: str, message: str, project: Project
 ) -> None:
     (project.root / "params.yaml").write_text(text)
-    before = project.contents(".")
+    before = project.contents()
     result = project.stage(stage)
     assert result.returncode == 1
     assert result.stderr.startswith(f"params.yaml: {message}")
     assert "Traceback" not in result.stderr
-    after = {path: data for path, data in project.contents(".").items() if "__pycache__" not in path}
-    assert after == {path: data for path, data in before.items() if "__pycache__" not in path}
+    assert project.contents() == before
+    assert not (project.root / "ran").exists()
 
 
 def test_a_missing_file_and_a_folder_in_its_place(project: Project) -> None:
