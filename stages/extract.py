@@ -7,6 +7,7 @@ Writes data/extract/latents.csv, and for the stages that show them images.npy (t
 
 from stages.shared.command import run
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from stages.shared import params
 from stages.shared.autoencoder import Autoencoder
 from stages.shared.dataset import Classes, read_images, read_labels
 from stages.shared.errors import InputError
-from stages.shared.files import Uint8, outputs, write_csv, write_json
+from stages.shared.files import Uint8, damaged, outputs, write_csv, write_json
 
 DOWNLOAD = Path("data/download")
 MODEL = Path("data/train/autoencoder.safetensors")
@@ -76,7 +77,12 @@ def main() -> None:
     images = read_images(DOWNLOAD / f"{p.split}_images.npy", autoencoder.height, autoencoder.width)
     labels = read_labels(DOWNLOAD / f"{p.split}_labels.npy", len(images), len(classes.names))
     indices = select(labels, p.count, p.selection, p.seed)
+    if p.count > 1 and (labels[indices] == labels[indices[0]]).all():
+        name = classes.names[labels[indices[0]]]
+        print(f"extract: warning: all {p.count} images are of the class {name}", file=sys.stderr)
     latents = autoencoder.encode(images[indices])  # [count, latent size]
+    if not np.isfinite(latents).all():
+        raise damaged(MODEL, "weights that give finite latents")
     rows = [
         [index, label, classes.names[label], *latent]
         for index, label, latent in zip(indices, labels[indices], latents, strict=True)
@@ -85,8 +91,8 @@ def main() -> None:
     with outputs(FOLDER) as folder:
         write_csv(folder / "latents.csv", header, rows)
         np.save(folder / "images.npy", images[indices])
-        selection = {"dataset": classes.dataset, "classes": classes.names, "split": p.split, "selection": p.selection}
-        write_json(folder / "selection.json", selection)
+        facts = {"dataset": classes.dataset, "classes": classes.names, "split": p.split, "selection": p.selection}
+        write_json(folder / "selection.json", facts | {"count": p.count})
 
 
 if __name__ == "__main__":

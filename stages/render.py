@@ -63,19 +63,35 @@ def draw_rows(rows: Sequence[tuple[str, Float32]], indices: Sequence[int], title
 
 
 def read_losses(path: Path) -> list[float]:
-    """The test loss after each epoch, from `loss.csv`."""
+    """The test loss after each epoch, from `loss.csv`; raises `InputError` where it is missing or damaged."""
     rows = read_csv(path, ["epoch", "train_loss", "test_loss"])
     try:
-        return [float(row["test_loss"]) for row in rows]
+        epochs = [int(row["epoch"]) for row in rows]
+        losses = [float(row["test_loss"]) for row in rows]
     except ValueError as error:
         raise damaged(path, f"numbers, got: {error}") from None
+    if epochs != list(range(1, len(rows) + 1)) or not np.isfinite(losses).all():
+        raise damaged(path, "epochs from 1 on, and finite losses")
+    return losses
+
+
+def read_checkpoints(folder: Path, count: int) -> list[Autoencoder]:
+    """The autoencoder after each epoch, from `folder`'s `count` files; raises `InputError` where they are others."""
+    found = len(list(folder.iterdir()))
+    if found != count:
+        raise damaged(folder, f"{count} files, as {LOSSES} has epochs, got {found}")
+    autoencoders = [Autoencoder.read(folder / f"{epoch}.safetensors") for epoch in range(1, count + 1)]
+    for epoch, autoencoder in enumerate(autoencoders, start=1):
+        if (autoencoder.height, autoencoder.width) != (autoencoders[0].height, autoencoders[0].width):
+            raise damaged(folder / f"{epoch}.safetensors", "the height and width of 1.safetensors")
+    return autoencoders
 
 
 def main() -> None:
     p = params.read("render", Params)
     classes = Classes.read(DOWNLOAD / "classes.json")
     losses = read_losses(LOSSES)
-    autoencoders = [Autoencoder.read(CHECKPOINTS / f"{epoch}.safetensors") for epoch in range(1, len(losses) + 1)]
+    autoencoders = read_checkpoints(CHECKPOINTS, len(losses))
     images = read_images(DOWNLOAD / f"{p.split}_images.npy", autoencoders[0].height, autoencoders[0].width)
     indices = choose(p, len(images))
     chosen = images[indices]  # uint8 [count, height, width]

@@ -8,10 +8,12 @@ from stages.shared.command import run
 
 import math
 import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
@@ -23,10 +25,12 @@ from stages.shared.files import outputs, write_csv, write_json
 if TYPE_CHECKING:
     import torch
 
+    from stages.shared.autoencoder import Autoencoder
     from stages.shared.files import Uint8
 
 DOWNLOAD = Path("data/download")
 FOLDER = Path("data/train")
+ENOUGH = 10_000  # images to judge by
 MIN_CYCLE = 10  # steps, of which 3 rise
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
@@ -74,10 +78,37 @@ def choose_device(name: str) -> "torch.device":
     return torch.device(name)
 
 
+def find_failure(
+    autoencoder: "Autoencoder", test_loss: float, train_images: "Uint8", test_images: "Uint8"
+) -> str | None:
+    """What went wrong with a training whose losses are finite, in a line; None where something was learnt.
+
+    The images are uint8 [N, height, width]; of many, the first 10,000 are looked at.
+    """
+    train_images, test_images = train_images[:ENOUGH], test_images[:ENOUGH]
+    if (train_images == train_images[0]).all():
+        return f"no two training images differ, of {len(train_images)}: there is nothing to tell apart"
+    latents = autoencoder.encode(test_images)  # [N, latent size]
+    if (test_images != test_images[0]).any() and np.ptp(latents, axis=0).max() <= 1e-5 * np.abs(latents).max():
+        return (
+            "every test image has the same latent: no unit of some layer responds any more; "
+            "try a smaller train.learning_rate, wider train.layers or train.activation: silu"
+        )
+    mean_image = train_images.mean(axis=0)  # [height, width]
+    mean_image_loss = np.square((test_images - mean_image) / 255).mean()
+    if test_loss >= mean_image_loss:
+        return (
+            f"the test loss {test_loss:.5f} is no better than the mean training image's, {mean_image_loss:.5f}; "
+            "try a smaller train.learning_rate or more train.epochs"
+        )
+    return None
+
+
 def train(p: Params, train_images: "Uint8", test_images: "Uint8", device: "torch.device", folder: Path) -> list[float]:
     """Train as `p` says; write `folder`'s checkpoints, model and loss curve; return the last losses, train and test.
 
-    The images are uint8 [N, height, width]. Raises `InputError` where a loss stops being finite.
+    The images are uint8 [N, height, width]. Raises `InputError` where a loss stops being finite; warns on stderr where
+    they are, and yet nothing was learnt.
     """
     import torch
 
@@ -112,6 +143,9 @@ def train(p: Params, train_images: "Uint8", test_images: "Uint8", device: "torch
     autoencoder.write(folder / "autoencoder.safetensors")
     rows = [[epoch, *pair] for epoch, pair in enumerate(losses, start=1)]
     write_csv(folder / "loss.csv", ["epoch", "train_loss", "test_loss"], rows)
+    failure = find_failure(autoencoder, test_loss, train_images, test_images)
+    if failure:
+        print(f"train: warning: {failure}", file=sys.stderr)
     return losses[-1]
 
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from scipy.special import erf, expit
 
-from stages.shared.files import Uint8, damaged
+from stages.shared.files import Uint8, damaged, plain
 
 Float32 = NDArray[np.float32]
 Layer = tuple[Float32, Float32]  # weight [out, in], bias [out]
@@ -66,6 +66,7 @@ class Autoencoder:
         parts = [expit(self._through(self.decoder, part)) for part in _split(latents)]
         return np.concatenate(parts).reshape(-1, self.height, self.width)
 
+    @np.errstate(over="ignore", invalid="ignore")  # what isn't finite, the caller sees
     def _through(self, layers: list[Layer], x: Float32) -> Float32:
         for weight, bias in layers[:-1]:
             x = ACTIVATIONS[self.activation](x @ weight.T + bias)
@@ -92,7 +93,7 @@ class Autoencoder:
         Raises `InputError` where it is missing, damaged, or has layer sizes that don't match its weights.
         """
         try:
-            with safe_open(path, framework="numpy") as file:
+            with safe_open(plain(path), framework="numpy") as file:
                 header = json.loads((file.metadata() or {}).get(_METADATA, "null"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         except FileNotFoundError:
@@ -130,8 +131,8 @@ def _assemble(path: Path, header: Any, tensors: dict[str, Any]) -> Autoencoder:
     sizes, activation = header["layer_sizes"], header["activation"]
     if activation not in ACTIVATIONS:
         raise damaged(path, f"an activation of {', '.join(ACTIVATIONS)}, got {activation!r:.40}")
-    if len(sizes) < 2 or any(type(size) is not int or size < 1 for size in sizes):
-        raise damaged(path, f"positive layer sizes, got {sizes!s:.80}")
+    if len(sizes) < 2 or any(type(size) is not int or size < 1 for size in [*sizes, header["height"]]):
+        raise damaged(path, f"a positive height and layer sizes, got {header['height']} and {sizes!s:.80}")
     if sizes[0] != header["height"] * header["width"]:
         raise damaged(path, f"a first layer of height x width = {header['height'] * header['width']}, got {sizes[0]}")
     return Autoencoder(

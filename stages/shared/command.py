@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType, TracebackType
 
 from stages.shared.errors import InputError
@@ -69,6 +70,8 @@ def run(main: Callable[[], None]) -> None:
     its traceback.
     """
     _take_over()
+    # Matplotlib keeps its list of fonts here, not in the home folder, whose settings would change the pictures.
+    os.environ["MPLCONFIGDIR"] = str(Path(".matplotlib_cache").absolute())
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_follow_dvc, daemon=True).start()
     main()

@@ -4,8 +4,12 @@ from stages.shared.command import cleaned, unbroken
 
 import csv
 import errno
+import io
 import json
 import shutil
+import textwrap
+import tokenize
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,14 +76,18 @@ def read_array(path: Path, shape: Sequence[int | None]) -> Uint8:
     missing, no array of that type and shape, or empty.
     """
     try:
-        # Mode "c" keeps the file as it is, and PyTorch, which knows no read-only tensors, content.
-        array = np.lib.format.open_memmap(path, mode="c")
-    except (ValueError, EOFError, SyntaxError, TypeError) as error:
+        with warnings.catch_warnings(action="error"):  # NumPy's about a header that Python 2 would have written
+            # Mode "c" keeps the file as it is, and PyTorch, which knows no read-only tensors, content.
+            array = np.lib.format.open_memmap(plain(path), mode="c")
+    except (ValueError, EOFError, SyntaxError, TypeError, OverflowError, tokenize.TokenError, Warning) as error:
         raise damaged(path, f"a .npy array, got: {error}") from None
     wanted = " x ".join("any" if length is None else str(length) for length in shape)
     fits = len(shape) == array.ndim and all(a in (None, b) for a, b in zip(shape, array.shape, strict=True))
     if not fits or array.dtype != np.uint8 or array.size == 0:
         raise damaged(path, f"a uint8 array of {wanted}, got {array.dtype} of {array.shape}")
+    size, whole = path.stat().st_size, array.offset + array.nbytes
+    if size != whole:
+        raise damaged(path, f"{whole} bytes for {array.shape}, got {size}")
     return array
 
 
@@ -91,7 +99,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     """Read the JSON object at `path`, which must have each of `keys`; else an `InputError`."""
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(plain(path).read_bytes())
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"JSON, got: {error}") from None
     if not isinstance(value, dict) or not value.keys() >= set(keys):
@@ -110,12 +118,14 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]
 def read_csv(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
     """Read the rows of the CSV file at `path`, whose header must begin with `header`; else an `InputError`."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file, strict=True)
-            names = next(reader, [])
-            rows = list(reader)
+        text = plain(path).read_bytes().decode("utf-8")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        names = next(reader, [])
+        rows = list(reader)
     except (ValueError, csv.Error) as error:
         raise damaged(path, f"CSV, got: {error}") from None
+    if not text.endswith("\n"):
+        raise damaged(path, "a line break at its end: it is cut off")
     if names[: len(header)] != list(header) or len(set(names)) < len(names):
         raise damaged(path, f"a header that begins {','.join(header)}, got {','.join(names)[:80]}")
     if not rows:
@@ -126,6 +136,14 @@ def read_csv(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+def plain(path: Path) -> Path:
+    """`path`, unless it is there and no file: a folder, a pipe that never ends; then an `InputError`."""
+    if path.exists() and not path.is_file():
+        raise damaged(path, "a file")
+    return path
+
+
 def damaged(path: Path, expected: str) -> InputError:
-    """The error for a file that is there but not what it should be."""
-    return InputError(f"{path}: damaged: expected {expected}; {REMAKE}")
+    """The error for a file that is there but not what it should be, in one line, whatever the file brings into it."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(expected.split()))
+    return InputError(f"{path}: damaged: expected {textwrap.shorten(line, 300, placeholder=' …')}; {REMAKE}")

@@ -1,10 +1,14 @@
 """Files of known size and SHA-256, fetched from the first mirror that has them right."""
 
 import logging
+import os
 import shutil
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,13 +62,16 @@ def fetch(
 
 
 def _fetch_one(mirror: str, name: str, pinned: Pinned, folder: Path, patience: Patience) -> None:
-    remote = mirror.startswith(("https://", "http://"))
-    source = f"{mirror.rstrip('/')}/{name}" if remote else str(Path(mirror).expanduser() / name)
-    downloader = _Http(source, pinned.size, patience) if remote else _copy
+    remote = mirror.lower().startswith(("https://", "http://"))
+    source = f"{mirror.rstrip('/')}/{name}" if remote else os.path.expanduser(f"{mirror}/{name}")  # noqa: PTH111
+    downloader = _Http(source, pinned.size, patience) if remote else partial(_copy, pinned.size)
     pooch.retrieve(source, f"sha256:{pinned.sha256}", name, folder, downloader=downloader)
 
 
-def _copy(source: str, target: str, _: Any) -> None:
+def _copy(size: int, source: str, target: str, _: Any) -> None:
+    found = Path(source).stat().st_size
+    if found != size:
+        raise ValueError(f"has {found} bytes of {size}")
     shutil.copyfile(source, target)
 
 
@@ -83,16 +90,36 @@ class _Http:
         self.session = requests.Session()
         self.session.max_redirects = 5
         self.session.adapters.clear()
-        for scheme in ("https://", "http://") if url.startswith("http://") else ("https://",):
+        for scheme in ("https://", "http://") if url.lower().startswith("http://") else ("https://",):
             self.session.mount(scheme, adapter)
 
     def __call__(self, url: str, target: str, _: Any) -> None:
+        # In a thread, to be left alone when its time is over: a server that sends its headers a byte at a time, never
+        # silent for long, holds up whoever reads them.
+        done: Future[None] = Future()
         deadline = time.monotonic() + self.patience.total
+        threading.Thread(target=self._receive, args=(done, url, Path(target), deadline), daemon=True).start()
+        try:
+            done.result(self.patience.total)
+        except TimeoutError:
+            raise self._too_slow() from None
+
+    def _receive(self, done: "Future[None]", url: str, target: Path, deadline: float) -> None:
+        try:
+            self._get(url, target, deadline)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is raised where the result is waited for)
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    def _get(self, url: str, target: Path, deadline: float) -> None:
         # Identity, and the raw stream below: a server's Content-Encoding must not unpack what is pinned packed.
         headers = {"Accept-Encoding": "identity"}
         with self.session.get(url, headers=headers, stream=True, timeout=self.patience.silence) as response:
             response.raise_for_status()
-            with Path(target).open("wb") as file:
+            if time.monotonic() > deadline:
+                raise self._too_slow()
+            with target.open("wb") as file:
                 self._drain(response, file, Path(url).name, deadline)
 
     def _drain(self, response: requests.Response, file: IO[bytes], name: str, deadline: float) -> None:
@@ -103,11 +130,14 @@ class _Http:
                 if received > self.size:
                     raise ValueError(f"sends more than the file's {self.size} bytes")
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"not done after {self.patience.total:g} s")
+                    raise self._too_slow()
                 file.write(chunk)
                 progress.update(len(chunk))
         if received < self.size:
             raise ValueError(f"sent {received} bytes of {self.size}")
+
+    def _too_slow(self) -> TimeoutError:
+        return TimeoutError(f"not done after {self.patience.total:g} s")
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,8 @@
 
 import re
 import reprlib
-from collections.abc import Hashable, Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,25 +25,31 @@ class Section(BaseModel):
 
 S = TypeVar("S", bound=Section)
 
+_MOST_LINES = 20  # of errors in one message
+
+_brief = reprlib.Repr()  # a value in a message: one short line, however deep an alias made it
+_brief.maxlevel = 2
+
 
 def read(section: str, model: type[S], path: Path = PATH) -> S:
     """Read `section` of the file at `path` as a `model`.
 
-    Raises `InputError`, one line for each thing that is wrong: the file missing, empty or not YAML, the section
-    missing, a key unknown (with the nearest known one) or missing, a value of the wrong type or out of range.
+    Raises `InputError`, one line for each thing that is wrong, up to twenty: the file missing, empty or not YAML, the
+    section missing, a key unknown (with the nearest known one) or missing, a value of the wrong type or out of range.
     """
     document = _load(path)
     stages = [module.stem for module in Path(__file__).parent.parent.glob("*.py")]
-    unknown = [f"{path}: {_unknown(name, stages)}" for name in document if name not in stages]
+    unknown = [name for name in document if name not in stages]
     if unknown:
-        raise InputError("\n".join(unknown))
+        raise _errors(path, [_unknown(name, stages) for name in unknown[:_MOST_LINES]], len(unknown))
     if section not in document:
         raise InputError(f"{path}: the section '{section}' is missing; add it with the keys: {', '.join(_keys(model))}")
     try:
         return model.model_validate(document[section])
     except ValidationError as error:
-        lines = [f"{path}: {_explain(section, model, detail)}" for detail in error.errors()]
-        raise InputError("\n".join(lines)) from None
+        details = error.errors(include_url=False, include_context=False)[:_MOST_LINES]
+        lines = [_explain(section, model, detail) for detail in details]
+        raise _errors(path, lines, error.error_count()) from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -54,14 +61,18 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         mapping = super().construct_mapping(node, deep=deep)
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands twice", node.start_mark)
+        counts = Counter(key.value for key, _ in node.value)  # each a scalar: no other kind is hashable
+        for key, count in counts.most_common(1):
+            if count > 1:
+                problem = f"the key {_brief.repr(key)} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         return mapping
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         return int(self.construct_scalar(node))
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        return float(re.sub(r"\.(inf|nan)$", r"\1", self.construct_scalar(node).lower()))
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Leave `<<` an ordinary key."""
@@ -82,6 +93,7 @@ for _tag, _pattern, _first in (
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^({_pattern})$"), _first)
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -92,14 +104,21 @@ def _load(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
-        raise InputError(f"{path}: not valid YAML at {where}: {error.problem}") from None
+        raise InputError(f"{path}: not valid YAML at {where}: {' '.join(str(error.problem).split())}") from None
     except (yaml.YAMLError, ValueError, KeyError) as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise InputError(f"{path}: not usable YAML: nested too deeply") from None
+    if document is None:
+        raise InputError(f"{path}: empty; expected sections, one a stage")
     if not isinstance(document, dict):
-        raise InputError(f"{path}: expected sections, one a stage, got {reprlib.repr(document)}")
+        raise InputError(f"{path}: expected sections, one a stage, got {_brief.repr(document)}")
     return document
+
+
+def _errors(path: Path, lines: Sequence[str], count: int) -> InputError:
+    more = [f"and {count - len(lines)} more"] if count > len(lines) else []
+    return InputError("\n".join(f"{path}: {line}" for line in [*lines, *more]))
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
@@ -107,8 +126,8 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 
 def _unknown(name: object, known: Iterable[str]) -> str:
-    nearest = get_close_matches(str(name), known, n=1, cutoff=0)
-    return f"unknown key {reprlib.repr(name)}; did you mean '{nearest[0]}'?"
+    nearest = get_close_matches(str(name)[:80], known, n=1, cutoff=0)
+    return f"unknown key {_brief.repr(name)}; did you mean '{nearest[0]}'?"
 
 
 def _explain(section: str, model: type[BaseModel], detail: ErrorDetails) -> str:
@@ -116,12 +135,20 @@ def _explain(section: str, model: type[BaseModel], detail: ErrorDetails) -> str:
     key = ".".join(map(str, [section, *detail["loc"]]))
     match detail["type"]:
         case "extra_forbidden":
-            for parent in parents:
-                annotation = model.model_fields[str(parent)].annotation
-                model = annotation if isinstance(annotation, type) else model
-            return f"{'.'.join(map(str, [section, *parents]))}: {_unknown(name, _keys(model))}"
+            return f"{'.'.join(map(str, [section, *parents]))}: {_unknown(name, _keys(_inner(model, parents)))}"
         case "missing":
             return f"{key}: missing; add it"
+        case "model_type":
+            keys = ", ".join(_keys(_inner(model, detail["loc"])))
+            return f"{key}: expected the keys {keys}, got {_brief.repr(detail['input'])}"
         case _:
             message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-            return f"{key}: {message}, got {reprlib.repr(detail['input'])}"
+            return f"{key}: {message}, got {_brief.repr(detail['input'])}"
+
+
+def _inner(model: type[BaseModel], path: Iterable[int | str]) -> type[BaseModel]:
+    """The model of the section that lies at `path` inside that of `model`."""
+    for name in path:
+        annotation = model.model_fields[str(name)].annotation
+        model = annotation if isinstance(annotation, type) else model
+    return model

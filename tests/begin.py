@@ -1,0 +1,51 @@
+"""A stage begun in this process, up to where its work would start: quick enough for thousands of damaged inputs."""
+
+import importlib
+import warnings
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, nullcontext
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from stages.shared import command
+
+
+class Ready(BaseException):
+    """The stage has read and checked all its inputs, and opens its outputs. No `except` of the stage's stops it."""
+
+
+@contextmanager
+def _ready(*_: object) -> Iterator[Path]:
+    raise Ready
+    yield Path()
+
+
+def begin(stage: str, root: Path | None) -> str | None:
+    """Begin `stage` in the project at `root`, or in the current folder.
+
+    Returns None where it would go on to write, and else what it says as it exits with 1.
+    Anything else, as an exception that `command.run` lets through, is the test's failure.
+    """
+    module = importlib.import_module(f"stages.{stage}")
+    with (
+        chdir(root) if root else nullcontext(),
+        patch.object(module, "outputs", _ready),
+        patch("signal.signal"),
+        patch.dict("os.environ"),
+        warnings.catch_warnings(),
+        threadpool_limits(1),
+    ):
+        warnings.simplefilter("error")
+        try:
+            command.run(module.main)
+        except Ready:
+            return None
+        except SystemExit as exit_:
+            message = exit_.code
+        else:
+            pytest.fail(f"{stage} has written nothing")
+    assert isinstance(message, str), message
+    return message

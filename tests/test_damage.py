@@ -1,0 +1,315 @@
+"""Damaged inputs: refused in a line that names the file, or, where no format can show the damage, restored by DVC."""
+
+import os
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import yaml
+
+from tests.begin import begin
+from tests.conftest import State
+from tests.project import ROOT, Project
+
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+VALUES = yaml.safe_load((ROOT / "params.yaml").read_text())
+HEADER = 2048  # bytes at a file's beginning where most of the flips go: there stands what a format can show
+
+
+def inputs(stage: str) -> list[str]:
+    """The stage's deps among the data, with `${section.key}` filled in."""
+    paths = [path for path in PIPELINE[stage].get("deps", []) if path.startswith("data/")]
+    for section, values in VALUES.items():
+        for key, value in values.items():
+            paths = [path.replace(f"${{{section}.{key}}}", str(value)) for path in paths]
+    return paths
+
+
+READS = [(stage, path) for stage in PIPELINE for path in inputs(stage)]
+
+
+def files(root: Path, path: str) -> list[str]:
+    """The files to damage for that dep: itself, or the first and last in the folder that it is."""
+    if (root / path).is_file():
+        return [path]
+    inside = sorted(inner.name for inner in (root / path).iterdir())
+    return [f"{path}/{name}" for name in dict.fromkeys([inside[0], inside[-1]])]
+
+
+def all_files(root: Path, stage: str) -> list[str]:
+    return [name for path in inputs(stage) for name in files(root, path)]
+
+
+@contextmanager
+def replaced(path: Path, data: bytes) -> Iterator[None]:
+    """`data` in the place of the file, as a new one: an old one may still be mapped."""
+    kept = path.rename(path.with_name("kept"))
+    # The folder may be a dep itself, whose files are counted.
+    kept = kept.rename(path.parents[-2].parent / "kept") if path.parent.name == "checkpoints" else kept
+    try:
+        path.write_bytes(data)
+        yield
+    finally:
+        path.unlink()
+        kept.rename(path)
+
+
+def check_refusal(message: str, *names: str) -> None:
+    assert len(message.splitlines()) == 1, message
+    assert len(message) < 600
+    assert message.isprintable()
+    assert any(name in message for name in names), f"{message} does not name {names}"
+
+
+@pytest.fixture
+def damageable(finished: Project, tmp_path: Path) -> Path:
+    """The finished project's data and params, without what DVC keeps."""
+    shutil.copytree(finished.root / "data", tmp_path / "data")
+    shutil.copy(finished.root / "params.yaml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("stage", "dep"), READS)
+def test_cut_off(stage: str, dep: str, damageable: Path, torture: bool, state: State) -> None:
+    """Every length is refused, except where white space alone is missing."""
+    cuts = 0
+    for name in files(damageable, dep):
+        path = damageable / name
+        data = path.read_bytes()
+        draw = random.Random(name)
+        lengths = {0, 1, len(data) - 1, len(data) // 2, *draw.choices(range(len(data)), k=300 if torture else 10)}
+        lengths |= set(range(min(len(data), HEADER)) if torture else draw.choices(range(min(len(data), 300)), k=10))
+        for length in lengths:
+            with replaced(path, data[:length]):
+                message = begin(stage, damageable)
+            if message is None:
+                assert name.endswith(".json")
+                assert not data[length:].strip()
+            else:
+                check_refusal(message, dep)
+        cuts += len(lengths)
+    state("damaged inputs: cut off", lengths=cuts)
+
+
+@pytest.mark.parametrize(("stage", "dep"), READS)
+def test_flipped_bits(stage: str, dep: str, damageable: Path, torture: bool, state: State) -> None:
+    """A flip is refused, or makes other contents that are as good as any: another pixel, weight, digit or letter."""
+    counts: Counter[str] = Counter()
+    siblings = all_files(damageable, stage)
+    for name in files(damageable, dep):
+        path = damageable / name
+        data = path.read_bytes()
+        draw = random.Random(name)
+        places = [draw.randrange(8 * min(HEADER, len(data))) for _ in range(400 if torture else 16)]
+        places += [draw.randrange(8 * len(data)) for _ in range(50 if torture else 3)]
+        for place in places:
+            flipped = bytearray(data)
+            flipped[place // 8] ^= 1 << place % 8
+            with replaced(path, bytes(flipped)):
+                message = begin(stage, damageable)
+            counts["that_no_format_shows" if message is None else "refused"] += 1
+            if message is not None:
+                # Two files that don't fit together: either may be the damaged one. Or the params no longer fit.
+                check_refusal(message, *siblings, *inputs(stage), "params.yaml")
+    state("damaged inputs: flipped bits", **counts)
+
+
+@pytest.mark.parametrize(("stage", "dep"), READS)
+def test_replaced(stage: str, dep: str, damageable: Path, state: State) -> None:
+    """Empty, gone, unreadable, a folder, a pipe, a device, a link to nowhere or to itself, text, another's contents."""
+    tried = 0
+    for name in files(damageable, dep):
+        path = damageable / name
+        data = path.read_bytes()
+        neighbours = {other: (damageable / other).read_bytes() for other in all_files(damageable, stage)}
+        contents = {"empty": b"", "text": b"<!DOCTYPE html>\n<title>404</title>\n", "pickle": b"\x80\x04]\x94.",
+                    "zeros": bytes(len(data)), "ones": b"\xff" * len(data), "twice": data * 2, "more": data + b"\0",
+                    "null": b"null", "deep": b"[" * 100_000, "numpy": b"\x93NUMPY"}  # fmt: skip
+        for kind, other in (contents | neighbours).items():
+            with replaced(path, other):
+                message = begin(stage, damageable)
+            tried += 1
+            if message is None:
+                assert other == data or fits(kind, name), kind
+            else:
+                check_refusal(message, *all_files(damageable, stage), *inputs(stage), "params.yaml")
+        for kind, make in KINDS.items():
+            path.rename(damageable / "kept")
+            make(path)
+            message = begin(stage, damageable)
+            tried += 1
+            assert message is not None, kind
+            check_refusal(message, dep)
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+            (damageable / "kept").rename(path)
+    assert begin(stage, damageable) is None
+    state("damaged inputs: replaced by something else", refused=tried)
+
+
+KINDS: dict[str, Callable[[Path], object]] = {
+    "gone": lambda path: None,
+    "folder": Path.mkdir,
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "nowhere": lambda path: path.symlink_to("nowhere"),
+    "itself": lambda path: path.symlink_to(path.name),
+}
+
+
+def fits(other: str, name: str) -> bool:
+    """Whether a neighbour's contents are of the same kind and shape, so that only the hashes could tell."""
+    kinds = [Path(path).name.removeprefix("train_").removeprefix("test_") for path in (other, name)]
+    return kinds[0] == kinds[1] or all(path.endswith(".safetensors") for path in (other, name))
+
+
+@pytest.mark.parametrize("stage", [stage for stage in PIPELINE if inputs(stage)])
+def test_unreadable(stage: str, damageable: Path) -> None:
+    user = os.geteuid()
+    assert begin(stage, damageable) is None  # and has imported what it needs
+    damageable.chmod(0o755)
+    for name in all_files(damageable, stage):
+        path = damageable / name
+        path.chmod(0)
+        with chdir(damageable):  # what is here is found even by a user who may not walk down to it
+            try:
+                if user == 0:
+                    os.seteuid(65534)  # root reads all
+                message = begin(stage, None)
+            finally:
+                os.seteuid(user)
+        path.chmod(0o644)
+        assert message == f"{name}: Permission denied"
+
+
+@pytest.mark.parametrize("stage", [stage for stage in PIPELINE if inputs(stage)])
+def test_a_stage_refuses_with_no_traceback_and_writes_nothing(stage: str, project: Project, torture: bool) -> None:
+    """The same as a process of its own: for each input one damage, or several."""
+    for name in all_files(project.root, stage) if torture else all_files(project.root, stage)[-1:]:
+        path = project.root / name
+        data = path.read_bytes()
+        for damage in [data[:-1], b"", data[:100], data * 2] if torture else [data[: len(data) // 2]]:
+            path.write_bytes(damage)
+            before = project.contents()
+            result = project.stage(stage)
+            assert result.returncode == 1
+            check_refusal(result.stderr.rstrip("\n"), name)
+            assert result.stdout == ""
+            assert project.contents() == before
+        path.write_bytes(data)
+
+
+def flip(path: Path) -> bytes:
+    """Flip one bit in the file's payload, its last bytes; give what it held."""
+    data = path.read_bytes()
+    path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    return data
+
+
+def test_dvc_notices_a_flip_that_no_format_shows_and_brings_the_right_bytes_back(project: Project) -> None:
+    before = project.contents()
+    tracked = [path for path in before if not path.endswith(".gitignore")]
+    for path in tracked:
+        flip(project.root / path)
+    pixels, weights = "data/download/train_images.npy", "data/train/autoencoder.safetensors"
+    assert np.load(project.root / pixels).shape == (300, 28, 28)
+    assert len(safetensors.numpy.load_file(project.root / weights)) > 0
+    status = project.run("dvc", "status", check=True).stdout
+    for path in tracked:
+        assert path in status or str(Path(path).parent) in status, f"{path} is changed, and dvc status silent"
+    assert project.repro() == set(), "all of it is in the cache"
+    assert project.contents() == before
+    assert "up to date" in project.run("dvc", "status", check=True).stdout
+
+
+def test_without_the_cache_the_right_bytes_are_made_again(project: Project) -> None:
+    before = project.contents()
+    shutil.rmtree(project.root / ".dvc" / "cache")
+    flip(project.root / "data/download/train_images.npy")
+    flip(project.root / "data/train/autoencoder.safetensors")
+    assert project.repro("train") == {"download", "train"}
+    assert project.contents() == before
+
+
+def write_model(path: Path, sizes: list[int], claimed: list[int], **changes: object) -> None:
+    """An autoencoder's file whose weights have those `sizes`, and whose metadata say `claimed`."""
+    import json
+
+    tensors: dict[str, np.ndarray[Any, Any]] = {}
+    for part, widths in (("encoder", sizes), ("decoder", sizes[::-1])):
+        for index, shape in enumerate(pairwise(widths)):
+            tensors[f"{part}.{2 * index}.weight"] = np.zeros(shape[::-1], np.float32)
+            tensors[f"{part}.{2 * index}.bias"] = np.zeros(shape[1:], np.float32)
+    header = {"height": 28, "width": 28, "activation": "relu", "layer_sizes": claimed, "training": {}} | changes
+    path.write_bytes(safetensors.numpy.save(tensors, {"autoencoder": json.dumps(header)}))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "claimed", "changes"),
+    [
+        ([784, 12, 3], [784, 13, 3], {}),
+        ([784, 12, 3], [784, 3], {}),
+        ([784, 12, 3], [784, 12, 12, 3], {}),
+        ([784, 12, 3], [783, 12, 3], {}),
+        ([784, 12, 3], [784, 12, 3.0], {}),
+        ([784, 12, 3], [784, 12, 0], {}),
+        ([784, 12, 3], [784, 12, 10**18], {}),
+        ([784, 12, 3], [784], {}),
+        ([784, 12, 3], [784, 12, 3], {"height": -28, "width": -28}),
+        ([784, 12, 3], [784, 12, 3], {"height": 14}),
+        ([784, 12, 3], [784, 12, 3], {"activation": "__import__('os').mkdir('ran')"}),
+        ([784, 12, 3], [784, 12, 3], {"activation": ["relu"]}),
+        ([784, 12, 3], [784, 12, 3], {"training": None}),
+    ],
+)
+def test_layer_sizes_that_do_not_match_the_weights_are_refused(
+    sizes: list[int], claimed: list[int], changes: dict[str, object], damageable: Path
+) -> None:
+    path = damageable / "data/train/autoencoder.safetensors"
+    write_model(path, sizes, sizes)
+    assert begin("extract", damageable) is None
+    write_model(path, sizes, claimed, **changes)
+    message = begin("extract", damageable)
+    assert message is not None
+    check_refusal(message, "data/train/autoencoder.safetensors: damaged: expected ")
+    assert not (damageable / "ran").exists()
+
+
+def test_a_model_file_executes_nothing(damageable: Path) -> None:
+    """Neither as a pickle nor as an array of pickled objects, wherever such a file is put."""
+    import pickle
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return os.mkdir, (str(damageable / "ran"),)
+
+    objects = np.empty(1, object)
+    objects[0] = Trap()
+    np.save(damageable / "objects.npy", objects, allow_pickle=True)
+    traps = [pickle.dumps(Trap()), (damageable / "objects.npy").read_bytes()]
+    for stage in PIPELINE:
+        for name in all_files(damageable, stage) if inputs(stage) else []:
+            for trap in traps:
+                with replaced(damageable / name, trap):
+                    message = begin(stage, damageable)
+                assert message is not None
+                assert not (damageable / "ran").exists()
+
+
+def test_weights_that_overflow_give_no_latents(damageable: Path) -> None:
+    path = damageable / "data/train/autoencoder.safetensors"
+    tensors = safetensors.numpy.load_file(path)
+    with safetensors.safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    huge = {name: np.full_like(tensor, 3e38) for name, tensor in tensors.items()}
+    path.write_bytes(safetensors.numpy.save(huge, metadata))
+    message = begin("extract", damageable)
+    assert message is not None
+    check_refusal(message, "data/train/autoencoder.safetensors: damaged: expected weights that give finite latents")

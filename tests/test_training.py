@@ -1,0 +1,174 @@
+"""Training that goes wrong says so: an error that leaves nothing, or a warning beside results that mean something."""
+
+import importlib
+import json
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from stages.shared.autoencoder import Autoencoder
+from stages.shared.errors import InputError
+from stages.shared.files import Uint8
+from stages.shared.garments import GARMENTS, draw
+from tests.conftest import State
+from tests.project import ROOT, Project, merge
+
+IMAGES, LABELS = draw(400, 1)
+RECIPE = {"layers": [8, 4], "epochs": 6, "learning_rate": 0.02, "device": "cpu", "threads": 1}
+
+
+class Run:
+    """A data set of one's own making in a folder, and the stages over it, in this process."""
+
+    def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.root, self.capsys = root, capsys
+        (root / "data" / "download").mkdir(parents=True)
+
+    def give(self, train: Uint8, test: Uint8, labels: tuple[Uint8, Uint8] | None = None) -> None:
+        folder = self.root / "data" / "download"
+        for split, images in ("train", train), ("test", test):
+            np.save(folder / f"{split}_images.npy", images)
+            np.save(folder / f"{split}_labels.npy", np.zeros(len(images), np.uint8))
+        for split, values in zip(("train", "test"), labels or (), strict=False):
+            np.save(folder / f"{split}_labels.npy", values)
+        (folder / "classes.json").write_text(json.dumps({"dataset": "own", "classes": list(GARMENTS)}))
+
+    def stage(self, name: str, **changes: Any) -> str:
+        """Run it; what it says on stderr."""
+        valid = yaml.safe_load((ROOT / "params.yaml").read_text())
+        changes = (RECIPE if name == "train" else {}) | changes
+        (self.root / "params.yaml").write_text(yaml.safe_dump(merge(valid, {name: changes})))
+        with chdir(self.root):
+            importlib.import_module(f"stages.{name}").main()
+        return self.capsys.readouterr().err
+
+    def written(self, folder: str) -> list[str]:
+        return sorted(str(path.relative_to(self.root)) for path in (self.root / folder).rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    run = Run(tmp_path, capsys)
+    run.give(IMAGES[:300], IMAGES[300:], (LABELS[:300], LABELS[300:]))
+    return run
+
+
+def test_a_training_that_learns_says_nothing(own: Run) -> None:
+    assert own.stage("train", layers=[32], learning_rate=0.01) == ""
+    assert own.stage("extract", count=50) == ""
+
+
+@pytest.mark.parametrize(("activation", "rate"), [("silu", 1000.0), ("gelu", 1000.0), ("relu", 1000.0)])
+def test_a_rate_that_diverges_is_an_error_that_leaves_nothing(activation: str, rate: float, own: Run) -> None:
+    with pytest.raises(InputError) as caught:
+        own.stage("train", layers=[64] * 10, learning_rate=rate, activation=activation)
+    message = str(caught.value)
+    assert "in epoch 1 at the rate 1000.0: it diverged" in message
+    assert "try a smaller train.learning_rate, say 100" in message
+    assert len(message.splitlines()) == 1
+    assert own.written("data/train") == []
+
+
+@pytest.mark.parametrize("rate", [0.3, 10.0, 1000.0])
+def test_a_rate_that_diverges_behind_the_sigmoid_is_a_warning(rate: float, own: Run) -> None:
+    """The loss stays finite, since pixels do; the weights are worth nothing."""
+    warning = own.stage("train", layers=[128, 64, 12], learning_rate=rate)
+    assert warning.startswith("train: warning: the test loss 0.1")
+    assert "is no better than the mean training image's, 0.0" in warning
+    assert "try a smaller train.learning_rate" in warning
+    assert len(warning.splitlines()) == 1
+
+
+def test_a_rate_that_kills_every_relu_is_a_warning(own: Run) -> None:
+    dead = {}
+    for seed in range(30):  # which of them die depends on the last bits
+        warning = own.stage("train", learning_rate=0.3, epochs=4, seed=seed)
+        autoencoder = Autoencoder.read(own.root / "data/train/autoencoder.safetensors")
+        dead[seed] = np.ptp(autoencoder.encode(IMAGES[300:]), axis=0).max() == 0
+        told = warning.startswith("train: warning: every test image has the same latent")
+        assert told == dead[seed]
+        if told:
+            assert "train.activation: silu" in warning
+            break
+    assert any(dead.values())
+
+
+def rest_of_the_pipeline(own: Run, count: int, state: State) -> dict[str, str]:
+    """Run the stages after train: each ends well, with or without a warning, or says in a line why it can't."""
+    said = {}
+    changes = {"extract": {"count": count}, "render": {"count": min(count, 5)}}
+    changes["evaluate"] = {"neighbors": 1, "examples": 1}
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]:
+        if stage in ("download", "train"):
+            continue
+        try:
+            said[stage] = own.stage(stage, **changes.get(stage, {}))
+        except InputError as error:
+            said[stage] = str(error)
+        refused = not own.written(f"data/{stage}")
+        assert len(said[stage].splitlines()) <= 1
+        assert not refused or said[stage].startswith(("data/", "params.yaml: "))
+        state("stages over a data set with nothing to learn", ran=not refused, refused=refused)
+    return said
+
+
+@pytest.mark.parametrize("shade", [0, 255])
+def test_images_that_are_all_the_same_are_a_warning(shade: int, own: Run, state: State) -> None:
+    blank = np.full((100, 28, 28), shade, np.uint8)
+    own.give(blank, blank[:20])
+    warning = own.stage("train")
+    assert warning == "train: warning: no two training images differ, of 100: there is nothing to tell apart\n"
+    rest_of_the_pipeline(own, 20, state)
+
+
+def test_a_single_class_is_a_warning_of_who_reads_the_labels(own: Run, state: State) -> None:
+    sandals = IMAGES[LABELS[0] == LABELS]
+    labels = np.full(len(sandals), LABELS[0])
+    own.give(sandals[:-5], sandals[-5:], (labels[:-5], labels[-5:]))
+    own.stage("train", batch_size=8)
+    said = rest_of_the_pipeline(own, 20, state)
+    assert said["extract"] == f"extract: warning: all 20 images are of the class {list(GARMENTS)[LABELS[0]]}\n"
+
+
+def test_one_image(own: Run, state: State) -> None:
+    own.give(IMAGES[:1], IMAGES[1:2])
+    with pytest.raises(InputError, match=r"^params\.yaml: train\.batch_size: expected at most 1, the images, got 64$"):
+        own.stage("train")
+    assert own.written("data/train") == []
+    warning = own.stage("train", batch_size=1)
+    assert warning == "train: warning: no two training images differ, of 1: there is nothing to tell apart\n"
+    rest_of_the_pipeline(own, 1, state)
+
+
+def test_fewer_images_than_a_batch_are_refused(own: Run) -> None:
+    own.give(IMAGES[:63], IMAGES[63:])
+    with pytest.raises(InputError, match=r"^params\.yaml: train\.batch_size: expected at most 63, the images, got 64$"):
+        own.stage("train")
+    assert own.written("data/train") == []
+    own.stage("train", batch_size=63)
+    assert own.written("data/train")
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ({"train": {"learning_rate": 0.3}}, "train: warning: the test loss "),
+        ({"train": {"learning_rate": 1000.0, "layers": [64] * 10}}, "try a smaller train.learning_rate, say 100"),
+        (
+            {"download": {"synthetic": {"train_images": 63}}},
+            "train.batch_size: expected at most 63, the images, got 64",
+        ),
+    ],
+)
+def test_dvc_repro_shows_it(edit: dict[str, Any], message: str, project: Project) -> None:
+    project.edit(edit)
+    result = project.run("dvc", "repro", "train")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    failed = result.returncode != 0
+    assert failed == ("warning" not in message)
+    assert (project.root / "data/train/metrics.json").exists() != failed
