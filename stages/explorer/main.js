@@ -17,7 +17,7 @@ async function start() {
   await buildPlot();
   buildKeys();
   addEventListener("hashchange", () => set(restored()));
-  window.explorer = { decode, state, set }; // for the console
+  window.explorer = { decode, state, set, settled }; // for the console
   performance.mark("interactive");
   document.documentElement.dataset.ready = "true";
   await buildTraining();

@@ -241,6 +241,12 @@ async function repaint(part) {
   painting = false;
 }
 
+// When all that was asked for so far is drawn, and the fragment says it.
+async function settled() {
+  while (painting || stale.size || moving) await new Promise(requestAnimationFrame);
+  await new Promise((done) => setTimeout(done, REMEMBER_MS + 50));
+}
+
 const classIndices = present.map((_, i) => i);
 const overlayIndices = OVERLAYS.map((_, i) => present.length + i);
 
@@ -279,6 +285,7 @@ function kept() {
 
 const MOVE_MS = 450;
 let moves = 0;
+let moving = false;
 
 // Let the points glide to where the epoch has them, so that the eye can follow each.
 async function moveToEpoch() {
@@ -286,6 +293,7 @@ async function moveToEpoch() {
   const start = shown;
   const end = positions[state.epoch];
   const begin = performance.now();
+  moving = true;
   while (!calm.matches && start !== end) {
     const time = (performance.now() - begin) / MOVE_MS;
     if (time >= 1) break;
@@ -296,6 +304,7 @@ async function moveToEpoch() {
     if (move !== moves) return; // a later one has taken over
   }
   shown = end;
+  moving = false;
   repaint("points");
 }
 
