@@ -1,5 +1,6 @@
 """What a run of the pipeline leaves for `explore`, made up in a moment: random weights, real shapes."""
 
+import itertools
 import json
 import subprocess
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from stages.shared.autoencoder import Autoencoder, Layer
 from stages.shared.files import Uint8, write_csv, write_json
 from tests.project import ROOT, Project
 
-NAMES = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Ankle_boot".split()
+NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot"]
 MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 SECTION = {"epochs": 20, "neighbors": 6, "steps": 9}
 
@@ -79,7 +80,7 @@ def layers(sizes: list[int], random: np.random.Generator) -> list[Layer]:
             random.normal(0, (2 / inputs) ** 0.5, (outputs, inputs)).astype(np.float32),
             random.normal(0, 0.3, outputs).astype(np.float32),
         )
-        for inputs, outputs in zip(sizes, sizes[1:], strict=False)
+        for inputs, outputs in itertools.pairwise(sizes)
     ]
 
 

@@ -191,8 +191,7 @@ async function buildPlot() {
   }
   element("plot-hint").textContent = plotHint();
   plot.on("plotly_hover", ({ points: [point] }) => point.customdata !== undefined && showHover(point.customdata));
-  plot.on("plotly_unhover", hideHover);
-  plot.on("plotly_click", ({ points: [point] }) => point.customdata !== undefined && choose(point.customdata));
+  plot.on("plotly_unhover", () => mouse.type === "mouse" && hideHover());
   plot.on("plotly_relayout", () => {
     const view = currentView();
     if (viewDiffers(view)) {
@@ -207,19 +206,69 @@ async function buildPlot() {
   watch(["view"], () => Plotly.relayout(plot, viewLayout()));
   for (const [id, factor] of [["zoom-in", 0.8], ["zoom-out", 1.25]]) element(id).onclick = () => zoom(factor);
   element("reset-view").onclick = resetView;
+  buildPicking();
+}
+
+// Where on the screen a point of the plot is. Plotly has no public way to ask.
+function onScreen(point) {
+  const place = shownAt(point);
+  const full = plot._fullLayout;
+  if (flat) {
+    const box = plot.getBoundingClientRect();
+    const [x, y] = [full.xaxis, full.yaxis].map((its, i) => its._offset + its.l2p(place[i]));
+    return [box.left + x, box.top + y];
+  }
+  const scene = full.scene._scene;
+  const { projection, view, model } = scene.glplot.cameraParams; // 4 x 4, column by column
+  const apply = (matrix, v) => [0, 1, 2, 3].map((row) => v.reduce((sum, value, i) => sum + matrix[4 * i + row] * value, 0));
+  const scaled = [...place.map((value, i) => value * scene.dataScale[i]), 1];
+  const [x, y, , w] = apply(projection, apply(view, apply(model, scaled)));
+  const box = scene.container.getBoundingClientRect();
+  return [box.left + ((x / w + 1) / 2) * box.width, box.top + ((1 - y / w) / 2) * box.height];
+}
+
+const REACH = { mouse: 8, pen: 12, touch: 24 }; // pixels around a click or a tap in which a point is meant
+const STILL = 8; // pixels that what clicks or taps may move; more is a drag
+
+// A click or a tap chooses a point. Plotly's own clicks are lost where frames are slow, and in 3-D it hears no taps.
+function buildPicking() {
+  let start = null;
+  plot.addEventListener("pointerdown", (event) => (start = event.isPrimary && event.button === 0 ? event : null), true);
+  plot.addEventListener("pointerup", (event) => {
+    const far = (x, y) => Math.hypot(x - event.clientX, y - event.clientY);
+    if (!start || far(start.clientX, start.clientY) > STILL) return;
+    const { pointerType } = event;
+    const point = hovered !== null && pointerType === "mouse" ? hovered : nearestOnScreen(far, REACH[pointerType] ?? 8);
+    hideHover();
+    if (point === null) return;
+    choose(point);
+    if (pointerType !== "mouse") showHover(point);
+  }, true);
+}
+
+function nearestOnScreen(far, reach) {
+  let nearest = null;
+  facts.labels.forEach((label, point) => {
+    const distance = state.hidden.has(label) ? Infinity : far(...onScreen(point));
+    if (distance <= reach) [nearest, reach] = [point, distance];
+  });
+  return nearest;
 }
 
 function plotHint() {
   if (facts.projection) return `${size} dimensions, on their first three principal components`;
   if (flat && facts.axes.length > 2) return "the first two dimensions: this browser draws no 3-D";
-  return size > 2 ? "drag to turn, scroll to zoom, right-drag to pan" : "drag to pan, scroll to zoom";
+  const finger = matchMedia("(pointer: coarse)").matches;
+  const zoomed = finger ? "pinch to zoom, tap to choose" : "scroll to zoom, click to choose";
+  return `drag to ${flat ? "pan" : "turn"}, ${zoomed}`;
 }
 
 function viewDiffers(view) {
   const first = flat
     ? [...axis(0).range, ...axis(1).range]
     : [...FIRST_CAMERA.eye, ...FIRST_CAMERA.center, ...FIRST_CAMERA.up];
-  return (state.view ?? first).some((value, i) => Math.abs(value - view[i]) > 1e-6);
+  // Plotly straightens the camera's up, the last three, on any click.
+  return (state.view ?? first).slice(0, 6).some((value, i) => Math.abs(value - view[i]) > 1e-6);
 }
 
 const resetView = () => set({ view: null });
