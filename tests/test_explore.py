@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
@@ -315,10 +315,22 @@ def test_dragging_turns_the_plot_and_the_view_can_be_reset(explorer: Explorer) -
     assert box
     explorer.page.mouse.move(box["x"] + 60, box["y"] + 60)
     explorer.page.mouse.down()
+    explorer.settle()  # Plotly looks at the mouse once a frame
     explorer.page.mouse.move(box["x"] + 260, box["y"] + 120, steps=8)
+    explorer.wait(f"{camera} !== {json.dumps(before)}")
     explorer.page.mouse.up()
     explorer.wait("explorer.state.view !== null")
-    assert explorer.get(camera) != before
+    turned = explorer.get(camera)
+    explorer.page.mouse.wheel(0, -300)
+    explorer.wait(f"{camera} !== {json.dumps(turned)}")
+    explorer.settle()
+    zoomed = explorer.get("Object.values(plot._fullLayout.scene._scene.getCamera().eye)")
+    np.testing.assert_allclose(explorer.state("view")[:3], zoomed, atol=1e-6)
+    for key in ("t", "n", "["):  # none of which may turn the plot back
+        explorer.page.keyboard.press(key)
+        explorer.settle()
+    after = explorer.get("Object.values(plot._fullLayout.scene._scene.getCamera().eye)")
+    np.testing.assert_allclose(after, zoomed, atol=1e-6)
     explorer.page.click("#reset-view")
     explorer.wait(f"{camera} === {json.dumps(before)}")
 

@@ -7,6 +7,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let positions = []; // one an epoch: Float64Array [count * 3]
 let shown = null; // the positions drawn now, which move from one epoch's to the next
 const plot = element("plot");
+const config = { displayModeBar: false, responsive: true, scrollZoom: true, doubleClick: false, showTips: false };
 const OVERLAYS = ["neighbors", "line", "chosen", "decoded"];
 
 // Where a latent stands in the plot, always three numbers.
@@ -124,7 +125,6 @@ function layout() {
     font: { family: "system-ui, sans-serif", size: 12, color: themed("muted") },
     showlegend: false,
     hovermode: "closest",
-    uirevision: "kept",
   };
   if (flat) return { ...common, dragmode: "pan", xaxis: axisLayout(0), yaxis: axisLayout(1) };
   return {
@@ -156,18 +156,20 @@ function viewLayout() {
   return { "scene.camera": { eye: vector(eye), center: vector(center), up: vector(up) } };
 }
 
-function firstLayout() {
-  const first = layout();
+// The layout with the view of the state: a new layout must not turn the plot back.
+function viewedLayout() {
+  const viewed = layout();
   for (const [path, value] of Object.entries(viewLayout())) {
     const [part, key] = path.split(".");
-    first[part][key] = value;
+    viewed[part][key] = value;
   }
-  return first;
+  return viewed;
 }
 
 function currentView() {
   if (flat) return [...plot.layout.xaxis.range, ...plot.layout.yaxis.range];
-  const { eye, center, up } = plot.layout.scene.camera;
+  // The layout's own camera falls behind: after a relayout, Plotly no longer writes drags into it.
+  const { eye, center, up } = plot._fullLayout.scene._scene.getCamera();
   return [...list(eye), ...list(center), ...list(up)];
 }
 
@@ -181,8 +183,7 @@ async function buildPlot() {
   });
   shown = positions[state.epoch];
   plot.setAttribute("aria-label", `Plot of ${count} latents. Arrow keys turn it, plus and minus zoom.`);
-  const config = { displayModeBar: false, responsive: true, scrollZoom: true, doubleClick: false, showTips: false };
-  const draw = () => Plotly.newPlot(plot, [...present.map(classTrace), ...overlayTraces()], firstLayout(), config);
+  const draw = () => Plotly.newPlot(plot, [...present.map(classTrace), ...overlayTraces()], viewedLayout(), config);
   await draw();
   if (!flat && plot.textContent.includes("WebGL is not supported")) {
     flat = true;
@@ -192,13 +193,12 @@ async function buildPlot() {
   element("plot-hint").textContent = plotHint();
   plot.on("plotly_hover", ({ points: [point] }) => point.customdata !== undefined && showHover(point.customdata));
   plot.on("plotly_unhover", () => mouse.type === "mouse" && hideHover());
-  plot.on("plotly_relayout", () => {
-    const view = currentView();
-    if (viewDiffers(view)) {
-      state.view = view;
-      remember();
-    }
-  });
+  for (const kind of ["plotly_relayouting", "plotly_relayout"]) plot.on(kind, keepView);
+  let wheel = 0; // Plotly says nothing of it
+  plot.addEventListener("wheel", () => {
+    clearTimeout(wheel);
+    wheel = setTimeout(keepView, 200);
+  }, { passive: true });
   watch(["epoch"], moveToEpoch);
   watch(["point", "latent", "from", "to"], () => repaint("overlays"));
   watch(["hidden"], () => repaint("visible"));
@@ -255,6 +255,15 @@ function nearestOnScreen(far, reach) {
   return nearest;
 }
 
+// A view made with the mouse is there already: it is kept, not drawn.
+function keepView() {
+  const view = currentView();
+  if (!viewDiffers(view)) return;
+  state.view = view;
+  hideHover();
+  remember();
+}
+
 function plotHint() {
   if (facts.projection) return `${size} dimensions, on their first three principal components`;
   if (flat && facts.axes.length > 2) return "the first two dimensions: this browser draws no 3-D";
@@ -303,8 +312,9 @@ const gather = (traces) => Object.fromEntries(coordinates().map((name) => [name,
 
 async function paint(parts) {
   if (parts.has("colors")) {
+    keepView();
     const traces = [...present.map(classTrace), ...overlayTraces()];
-    await Plotly.react(plot, traces, { ...layout(), ...kept() }, { ...plot._context });
+    await Plotly.react(plot, traces, viewedLayout(), config);
     return;
   }
   if (parts.has("visible")) {
@@ -319,18 +329,6 @@ async function paint(parts) {
 }
 
 const overlayColumns = () => Object.values(overlayPlaces()).map(columns);
-
-// A new layout must not turn the plot back.
-function kept() {
-  const fresh = layout();
-  if (flat) {
-    fresh.xaxis.range = plot.layout.xaxis.range;
-    fresh.yaxis.range = plot.layout.yaxis.range;
-  } else {
-    fresh.scene.camera = plot.layout.scene.camera;
-  }
-  return fresh;
-}
 
 const MOVE_MS = 450;
 let moves = 0;
