@@ -267,7 +267,7 @@ def pack(arrays: Sequence[NDArray[Any]]) -> str:
     """Float32 arrays end to end, as gzip of their bytes sorted by place (all the first ones first), in base64."""
     flat = np.concatenate([array.astype("<f4").ravel() for array in arrays])
     planes = flat.view(np.uint8).reshape(-1, 4).T.tobytes()
-    return encode(gzip.compress(planes, mtime=0))
+    return encode(gzip.compress(planes, compresslevel=6, mtime=0))
 
 
 def encode(data: bytes) -> str:
@@ -346,23 +346,27 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
     }
 
 
-def page(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> str:
-    """The page, whole."""
-    library = plotly()
-    script = "\n".join((SOURCES / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (SOURCES / "page.css").read_text(encoding="utf-8")
-    packed = {
-        "plotly": encode(gzip.compress(library.encode(), mtime=0)),
+def pack_fixed(run: Run) -> dict[str, str]:
+    """What the page holds whatever the epochs, by the id of its element."""
+    return {
+        "plotly": encode(gzip.compress(plotly().encode(), mtime=0)),
         "decoder": pack([tensor for layer in run.autoencoder.decoder for tensor in layer]),
         "images": encode(png_sheet(run.points.images)),
     }
+
+
+def page(p: Params, run: Run, snapshots: Sequence[Snapshot], fixed: Mapping[str, str]) -> str:
+    """The page, whole."""
+    script = "\n".join((SOURCES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    style = (SOURCES / "page.css").read_text(encoding="utf-8")
+    packed = dict(fixed)
     for position, each in enumerate(snapshots):
         packed[f"epoch-{position}"] = pack([each.latents, each.errors])
         packed[f"sheet-{position}"] = encode(each.sheet)
     blocks = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in packed.items() if text]
     return Template((SOURCES / "page.html").read_text(encoding="utf-8")).substitute(
         title=html.escape(run.points.source.dataset),
-        scripts_allowed=f"{source_hash(script)} {source_hash(library)}",
+        scripts_allowed=f"{source_hash(script)} {source_hash(plotly())}",
         style=style,
         script=script,
         facts=safe_json(facts(p, run, snapshots)),
@@ -379,6 +383,9 @@ def build(p: Params, run: Run) -> tuple[str, list[int]]:
     latents = run.points.latents
     corners = np.array(slider_ranges(latents), dtype=np.float32).T  # [2, latent size]
     run = replace(run, autoencoder=shrink(run.autoencoder, np.concatenate([latents, corners])))
+    fixed = pack_fixed(run)
+    if sum(map(len, fixed.values())) > LIMIT_BYTES:
+        raise too_large(fixed)
     known: dict[int, Snapshot] = {}
     most = min(p.epochs, total)
     while True:
@@ -387,24 +394,25 @@ def build(p: Params, run: Run) -> tuple[str, list[int]]:
             if epoch not in known:
                 known[epoch] = snapshot(epoch, epoch == total, run.points)
         snapshots = [known[epoch] for epoch in epochs]
-        text = page(p, run, snapshots)
+        text = page(p, run, snapshots, fixed)
         excess = len(text.encode()) - LIMIT_BYTES
         if excess <= 0:
             return text, epochs
         if most == 1:
-            raise too_large(excess, run)
+            raise too_large(fixed)
         one = max(len(known[epoch].sheet) for epoch in epochs) * 4 // 3 + 1
         most = max(1, most - max(1, excess // one))
 
 
-def too_large(excess: int, run: Run) -> InputError:
-    """The error for a page over the limit, which names what takes the most of it."""
-    weights = len(pack([tensor for layer in run.autoencoder.decoder for tensor in layer]))
-    pictures = len(encode(png_sheet(run.points.images)))
-    key, remedy = ("train.layers", "narrower layers") if weights > pictures else ("extract.count", "fewer images")
+def too_large(fixed: Mapping[str, str]) -> InputError:
+    """The error for a page over the limit, which names the param behind most of it."""
+    wide = len(fixed["decoder"]) > len(fixed["images"])
+    key, part, remedy = (
+        ("train.layers", "decoder", "narrower layers") if wide else ("extract.count", "images", "fewer images")
+    )
     return InputError(
-        f"params.yaml: {key}: expected a page of at most {LIMIT_BYTES:,} bytes, got {LIMIT_BYTES + excess:,}; "
-        f"take {remedy}"
+        f"params.yaml: {key}: expected an explorer of at most {LIMIT_BYTES:,} bytes, "
+        f"got {len(fixed[part]):,} for the {part} alone; take {remedy}"
     )
 
 

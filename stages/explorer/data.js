@@ -80,7 +80,7 @@ function drawPixels(canvas, pixels) {
   const image = context.createImageData(facts.width, facts.height);
   for (let i = 0; i < pixels.length; i++) {
     image.data.fill(Math.round(pixels[i] * 255), 4 * i, 4 * i + 3);
-    image.data[4 * i + 3] = 255;
+    image.data[4 * i + 3] = 255; // opaque
   }
   context.putImageData(image, 0, 0);
 }

@@ -16,8 +16,12 @@ async function start() {
   await loadPlotly(); // its five megabytes hold everything up, so the rest is there before
   await buildPlot();
   buildKeys();
-  addEventListener("hashchange", () => set(restored()));
-  window.explorer = { decode, state, set }; // for the console
+  addEventListener("hashchange", () => {
+    steps.stop();
+    epochs.stop();
+    set(restored());
+  });
+  window.explorer = { decode, state, set, settled }; // for the console
   performance.mark("interactive");
   document.documentElement.dataset.ready = "true";
   await buildTraining();

@@ -7,6 +7,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let positions = []; // one an epoch: Float64Array [count * 3]
 let shown = null; // the positions drawn now, which move from one epoch's to the next
 const plot = element("plot");
+const config = { displayModeBar: false, responsive: true, scrollZoom: true, doubleClick: false, showTips: false };
 const OVERLAYS = ["neighbors", "line", "chosen", "decoded"];
 
 // Where a latent stands in the plot, always three numbers.
@@ -124,7 +125,6 @@ function layout() {
     font: { family: "system-ui, sans-serif", size: 12, color: themed("muted") },
     showlegend: false,
     hovermode: "closest",
-    uirevision: "kept",
   };
   if (flat) return { ...common, dragmode: "pan", xaxis: axisLayout(0), yaxis: axisLayout(1) };
   return {
@@ -156,18 +156,20 @@ function viewLayout() {
   return { "scene.camera": { eye: vector(eye), center: vector(center), up: vector(up) } };
 }
 
-function firstLayout() {
-  const first = layout();
+// The layout with the view of the state: a new layout must not turn the plot back.
+function viewedLayout() {
+  const viewed = layout();
   for (const [path, value] of Object.entries(viewLayout())) {
     const [part, key] = path.split(".");
-    first[part][key] = value;
+    viewed[part][key] = value;
   }
-  return first;
+  return viewed;
 }
 
 function currentView() {
   if (flat) return [...plot.layout.xaxis.range, ...plot.layout.yaxis.range];
-  const { eye, center, up } = plot.layout.scene.camera;
+  // The layout's own camera falls behind: after a relayout, Plotly no longer writes drags into it.
+  const { eye, center, up } = plot._fullLayout.scene._scene.getCamera();
   return [...list(eye), ...list(center), ...list(up)];
 }
 
@@ -181,8 +183,7 @@ async function buildPlot() {
   });
   shown = positions[state.epoch];
   plot.setAttribute("aria-label", `Plot of ${count} latents. Arrow keys turn it, plus and minus zoom.`);
-  const config = { displayModeBar: false, responsive: true, scrollZoom: true, doubleClick: false, showTips: false };
-  const draw = () => Plotly.newPlot(plot, [...present.map(classTrace), ...overlayTraces()], firstLayout(), config);
+  const draw = () => Plotly.newPlot(plot, [...present.map(classTrace), ...overlayTraces()], viewedLayout(), config);
   await draw();
   if (!flat && plot.textContent.includes("WebGL is not supported")) {
     flat = true;
@@ -191,15 +192,13 @@ async function buildPlot() {
   }
   element("plot-hint").textContent = plotHint();
   plot.on("plotly_hover", ({ points: [point] }) => point.customdata !== undefined && showHover(point.customdata));
-  plot.on("plotly_unhover", hideHover);
-  plot.on("plotly_click", ({ points: [point] }) => point.customdata !== undefined && choose(point.customdata));
-  plot.on("plotly_relayout", () => {
-    const view = currentView();
-    if (viewDiffers(view)) {
-      state.view = view;
-      remember();
-    }
-  });
+  plot.on("plotly_unhover", () => mouse.type === "mouse" && hideHover());
+  for (const kind of ["plotly_relayouting", "plotly_relayout"]) plot.on(kind, keepView);
+  let wheel = 0; // Plotly says nothing of it
+  plot.addEventListener("wheel", () => {
+    clearTimeout(wheel);
+    wheel = setTimeout(keepView, 200);
+  }, { passive: true });
   watch(["epoch"], moveToEpoch);
   watch(["point", "latent", "from", "to"], () => repaint("overlays"));
   watch(["hidden"], () => repaint("visible"));
@@ -207,19 +206,78 @@ async function buildPlot() {
   watch(["view"], () => Plotly.relayout(plot, viewLayout()));
   for (const [id, factor] of [["zoom-in", 0.8], ["zoom-out", 1.25]]) element(id).onclick = () => zoom(factor);
   element("reset-view").onclick = resetView;
+  buildPicking();
+}
+
+// Where on the screen a point of the plot is. Plotly has no public way to ask.
+function onScreen(point) {
+  const place = shownAt(point);
+  const full = plot._fullLayout;
+  if (flat) {
+    const box = plot.getBoundingClientRect();
+    const [x, y] = [full.xaxis, full.yaxis].map((its, i) => its._offset + its.l2p(place[i]));
+    return [box.left + x, box.top + y];
+  }
+  const scene = full.scene._scene;
+  const { projection, view, model } = scene.glplot.cameraParams; // 4 x 4, column by column
+  const apply = (matrix, v) => [0, 1, 2, 3].map((row) => v.reduce((sum, value, i) => sum + matrix[4 * i + row] * value, 0));
+  const scaled = [...place.map((value, i) => value * scene.dataScale[i]), 1];
+  const [x, y, , w] = apply(projection, apply(view, apply(model, scaled)));
+  const box = scene.container.getBoundingClientRect();
+  return [box.left + ((x / w + 1) / 2) * box.width, box.top + ((1 - y / w) / 2) * box.height];
+}
+
+const REACH = { mouse: 8, pen: 12, touch: 24 }; // pixels around a click or a tap in which a point is meant
+const STILL = 8; // pixels that what clicks or taps may move; more is a drag
+
+// A click or a tap chooses a point. Plotly's own clicks are lost where frames are slow, and in 3-D it hears no taps.
+function buildPicking() {
+  let start = null;
+  plot.addEventListener("pointerdown", (event) => (start = event.isPrimary && event.button === 0 ? event : null), true);
+  plot.addEventListener("pointerup", (event) => {
+    const far = (x, y) => Math.hypot(x - event.clientX, y - event.clientY);
+    if (!start || far(start.clientX, start.clientY) > STILL) return;
+    const { pointerType } = event;
+    const point = hovered !== null && pointerType === "mouse" ? hovered : nearestOnScreen(far, REACH[pointerType] ?? 8);
+    hideHover();
+    if (point === null) return;
+    choose(point);
+    if (pointerType !== "mouse") showHover(point);
+  }, true);
+}
+
+function nearestOnScreen(far, reach) {
+  let nearest = null;
+  facts.labels.forEach((label, point) => {
+    const distance = state.hidden.has(label) ? Infinity : far(...onScreen(point));
+    if (distance <= reach) [nearest, reach] = [point, distance];
+  });
+  return nearest;
+}
+
+// A view made with the mouse is there already: it is kept, not drawn.
+function keepView() {
+  const view = currentView();
+  if (!viewDiffers(view)) return;
+  state.view = view;
+  hideHover();
+  remember();
 }
 
 function plotHint() {
   if (facts.projection) return `${size} dimensions, on their first three principal components`;
   if (flat && facts.axes.length > 2) return "the first two dimensions: this browser draws no 3-D";
-  return size > 2 ? "drag to turn, scroll to zoom, right-drag to pan" : "drag to pan, scroll to zoom";
+  const finger = matchMedia("(pointer: coarse)").matches;
+  const zoomed = finger ? "pinch to zoom, tap to choose" : "scroll to zoom, click to choose";
+  return `drag to ${flat ? "pan" : "turn"}, ${zoomed}`;
 }
 
 function viewDiffers(view) {
   const first = flat
     ? [...axis(0).range, ...axis(1).range]
     : [...FIRST_CAMERA.eye, ...FIRST_CAMERA.center, ...FIRST_CAMERA.up];
-  return (state.view ?? first).some((value, i) => Math.abs(value - view[i]) > 1e-6);
+  // Plotly straightens the camera's up, the last three, on any click.
+  return (state.view ?? first).slice(0, 6).some((value, i) => Math.abs(value - view[i]) > 1e-6);
 }
 
 const resetView = () => set({ view: null });
@@ -241,6 +299,12 @@ async function repaint(part) {
   painting = false;
 }
 
+// When all that was asked for so far is drawn, and the fragment says it.
+async function settled() {
+  while (painting || stale.size || moving) await new Promise(requestAnimationFrame);
+  await new Promise((done) => setTimeout(done, REMEMBER_MS + 50));
+}
+
 const classIndices = present.map((_, i) => i);
 const overlayIndices = OVERLAYS.map((_, i) => present.length + i);
 
@@ -248,8 +312,9 @@ const gather = (traces) => Object.fromEntries(coordinates().map((name) => [name,
 
 async function paint(parts) {
   if (parts.has("colors")) {
+    keepView();
     const traces = [...present.map(classTrace), ...overlayTraces()];
-    await Plotly.react(plot, traces, { ...layout(), ...kept() }, { ...plot._context });
+    await Plotly.react(plot, traces, viewedLayout(), config);
     return;
   }
   if (parts.has("visible")) {
@@ -265,20 +330,9 @@ async function paint(parts) {
 
 const overlayColumns = () => Object.values(overlayPlaces()).map(columns);
 
-// A new layout must not turn the plot back.
-function kept() {
-  const fresh = layout();
-  if (flat) {
-    fresh.xaxis.range = plot.layout.xaxis.range;
-    fresh.yaxis.range = plot.layout.yaxis.range;
-  } else {
-    fresh.scene.camera = plot.layout.scene.camera;
-  }
-  return fresh;
-}
-
 const MOVE_MS = 450;
 let moves = 0;
+let moving = false;
 
 // Let the points glide to where the epoch has them, so that the eye can follow each.
 async function moveToEpoch() {
@@ -286,6 +340,7 @@ async function moveToEpoch() {
   const start = shown;
   const end = positions[state.epoch];
   const begin = performance.now();
+  moving = true;
   while (!calm.matches && start !== end) {
     const time = (performance.now() - begin) / MOVE_MS;
     if (time >= 1) break;
@@ -296,6 +351,7 @@ async function moveToEpoch() {
     if (move !== moves) return; // a later one has taken over
   }
   shown = end;
+  moving = false;
   repaint("points");
 }
 

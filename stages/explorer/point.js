@@ -81,19 +81,21 @@ function buildPoint() {
   buildHover();
 }
 
-const mouse = { x: 0, y: 0 };
+const mouse = { x: 0, y: 0, type: "mouse" };
+let hovered = null; // the point whose card is shown
 
 function buildHover() {
   for (const kind of ["pointermove", "pointerdown"]) {
-    plot.addEventListener(kind, ({ clientX, clientY }) => Object.assign(mouse, { x: clientX, y: clientY }), true);
+    plot.addEventListener(kind, ({ clientX, clientY, pointerType }) => Object.assign(mouse, { x: clientX, y: clientY, type: pointerType }), true);
   }
-  plot.addEventListener("pointerleave", hideHover);
+  plot.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && hideHover());
   addEventListener("scroll", hideHover, { passive: true });
   watch(["epoch", "hidden", "view"], hideHover);
 }
 
 function showHover(point) {
   const card = element("hover");
+  hovered = point;
   drawImage(element("hover-image"), point);
   drawReconstruction(element("hover-reconstruction"), point, state.epoch);
   element("hover-class").replaceChildren(swatch(facts.labels[point]), className(point));
@@ -107,4 +109,5 @@ function showHover(point) {
 
 function hideHover() {
   element("hover").hidden = true;
+  hovered = null;
 }

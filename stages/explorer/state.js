@@ -38,12 +38,13 @@ function fragment() {
   return Object.entries(entries).map((entry) => entry.join("=")).join("&");
 }
 
+const REMEMBER_MS = 200;
 let timer = 0;
 
 // Browsers refuse too many changes of the address in a short time.
 function remember() {
   clearTimeout(timer);
-  timer = setTimeout(() => history.replaceState(null, "", `#${fragment()}`), 200);
+  timer = setTimeout(() => history.replaceState(null, "", `#${fragment()}`), REMEMBER_MS);
 }
 
 function numbers(text, length) {

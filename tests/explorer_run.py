@@ -1,0 +1,145 @@
+"""What a run of the pipeline leaves for `explore`, made up in a moment: random weights, real shapes."""
+
+import itertools
+import json
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import nn
+
+from stages.shared.autoencoder import Autoencoder, Layer
+from stages.shared.files import Uint8, write_csv, write_json
+from tests.project import ROOT, Project
+
+NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot"]
+MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
+SECTION = {"epochs": 20, "neighbors": 6, "steps": 9}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A folder in which `explore` can run, and what is in it."""
+
+    root: Path
+    images: Uint8
+    labels: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    activation: str
+    epochs: int
+
+    @property
+    def page(self) -> Path:
+        return self.root / "data/explore/explorer.html"
+
+    def explore(self) -> subprocess.CompletedProcess[str]:
+        return Project(self.root).stage("explore")
+
+    def network(self, part: str, epoch: int | None = None) -> nn.Sequential:
+        """The encoder or decoder after `epoch` (None: the last) in PyTorch, from the file's tensors: the oracle."""
+        name = "autoencoder" if epoch is None else f"checkpoints/{epoch}"
+        tensors = load_file(self.root / f"data/train/{name}.safetensors")
+        tensors = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(part)}
+        layers: list[nn.Module] = []
+        for position in range(len(tensors) // 2):
+            outputs, inputs = tensors[f"{2 * position}.weight"].shape
+            layers += [nn.Linear(inputs, outputs), MODULES[self.activation]()]
+        network = nn.Sequential(*layers[:-1])
+        network.load_state_dict(tensors)
+        return network.append(nn.Sigmoid()) if part == "decoder" else network
+
+    @torch.no_grad()
+    def encode(self, epoch: int | None = None) -> NDArray[np.float32]:
+        pixels = torch.from_numpy(self.images.reshape(len(self.images), -1)).float() / 255
+        return np.asarray(self.network("encoder", epoch)(pixels))
+
+    @torch.no_grad()
+    def decode(self, latents: Any, epoch: int | None = None) -> NDArray[np.float32]:
+        return np.asarray(self.network("decoder", epoch)(torch.tensor(np.asarray(latents), dtype=torch.float32)))
+
+
+def garments(count: int, labels: NDArray[np.int64], random: np.random.Generator) -> Uint8:
+    """Boxes whose size and shade depend on the class: enough for classes to lie apart."""
+    images = np.zeros((count, 28, 28), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        height, width = 8 + 2 * label, 26 - 2 * label
+        top, left = (28 - height) // 2, (28 - width) // 2
+        image[top : top + height, left : left + width] = random.integers(60, 255, (height, width))
+    return images
+
+
+def layers(sizes: list[int], random: np.random.Generator) -> list[Layer]:
+    return [
+        (
+            random.normal(0, (2 / inputs) ** 0.5, (outputs, inputs)).astype(np.float32),
+            random.normal(0, 0.3, outputs).astype(np.float32),
+        )
+        for inputs, outputs in itertools.pairwise(sizes)
+    ]
+
+
+def blend(first: list[Layer], second: list[Layer], share: float) -> list[Layer]:
+    return [
+        ((a + share * (c - a)).astype(np.float32), (b + share * (d - b)).astype(np.float32))
+        for (a, b), (c, d) in zip(first, second, strict=True)
+    ]
+
+
+def make(
+    root: Path,
+    *,
+    latent_size: int = 3,
+    hidden: tuple[int, ...] = (128, 64, 12),
+    activation: str = "relu",
+    epochs: int = 4,
+    count: int = 200,
+    dataset: str = "fashion-mnist",
+    names: list[str] = NAMES,
+) -> Made:
+    random = np.random.default_rng(latent_size)
+    labels = random.integers(0, len(names), count)
+    indices = np.sort(random.choice(10 * count, count, replace=False))
+    made = Made(root, garments(count, labels, random), labels, indices, activation, epochs)
+    (root / "data").mkdir(parents=True)
+    (root / "stages").symlink_to(ROOT / "stages")
+    (root / "params.yaml").write_text(yaml.safe_dump({"explore": SECTION}))
+
+    sizes = [784, *hidden, latent_size]
+    training = {"layers": list(hidden), "latent_size": latent_size, "activation": activation, "epochs": epochs}
+    start, end = (
+        Autoencoder(layers(sizes, random), layers(sizes[::-1], random), activation, 28, 28, training) for _ in "ab"
+    )
+    (root / "data/train/checkpoints").mkdir(parents=True)
+    for epoch in range(1, epochs + 1):
+        share = epoch / epochs
+        encoder, decoder = blend(start.encoder, end.encoder, share), blend(start.decoder, end.decoder, share)
+        model = replace(end, encoder=encoder, decoder=decoder)
+        model.write(root / f"data/train/checkpoints/{epoch}.safetensors")
+    model.write(root / "data/train/autoencoder.safetensors")
+    rows = [[epoch, 0.1 / epoch, 0.11 / epoch] for epoch in range(1, epochs + 1)]
+    write_csv(root / "data/train/loss.csv", ["epoch", "train_loss", "test_loss"], rows)
+
+    (root / "data/extract").mkdir()
+    header = ["index", "label", "class", *(f"z{dimension + 1}" for dimension in range(latent_size))]
+    table = [
+        [index, label, names[label], *latent]
+        for index, label, latent in zip(indices, labels, model.encode(made.images), strict=True)
+    ]
+    write_csv(root / "data/extract/latents.csv", header, table)
+    np.save(root / "data/extract/images.npy", made.images)
+    facts = {"dataset": dataset, "classes": names, "split": "train", "selection": "random"}
+    write_json(root / "data/extract/selection.json", facts)
+    (root / "data/evaluate").mkdir()
+    figures = {"dataset": dataset, "test_mse": 0.0231, "knn_accuracy": 0.736, "collapsed_dimensions": 0}
+    write_json(root / "data/evaluate/metrics.json", figures)
+    return made
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

@@ -1,0 +1,844 @@
+"""The explorer, in real Chromium; its decoder against PyTorch, its neighbours and projections against scikit-learn."""
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+
+from tests.explorer_run import NAMES, Made, edit_json, make
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+PROBLEM = "#problem:not([hidden])"
+READY = f"html[data-ready], {PROBLEM}"
+DONE = f"html[data-complete], {PROBLEM}"
+HOSTILE = ["<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "a & b <!-- c", "日本 \u2028 ${x}"]
+
+# One browser for all of these: each worker would start its own.
+pytestmark = pytest.mark.xdist_group("explore")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM:
+        if os.environ.get("CI"):
+            pytest.fail("CI must test the explorer: install chromium, or name it in CHROMIUM")
+        pytest.skip("no chromium found: install it, or name it in CHROMIUM, to test the explorer")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Made]:
+    """Runs the real stage on made-up inputs, once for each set of them."""
+    known: dict[str, Made] = {}
+
+    def get(**options: Any) -> Made:
+        key = repr(options)
+        if key not in known:
+            known[key] = make(tmp_path_factory.mktemp("explore") / "run", **options)
+            result = known[key].explore()
+            assert result.returncode == 0, result.stderr
+        return known[key]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def run(made: Callable[..., Made]) -> Made:
+    """The run that most tests look at: 200 points, 3 dimensions, ReLU, 4 epochs."""
+    return made()
+
+
+@dataclass
+class Explorer:
+    """The open page, and shorthand for what tests ask of it."""
+
+    page: Page
+    run: Made
+    heard: list[str]
+
+    def get(self, script: str, argument: Any = None) -> Any:
+        return self.page.evaluate(script, argument)
+
+    def wait(self, script: str, argument: Any = None) -> None:
+        """Wait until the script is true (Playwright's own way evaluates text in the page, which its policy forbids)."""
+        end = time.monotonic() + 30
+        while not self.get(script, argument):
+            assert time.monotonic() < end, f"never true: {script}"
+            time.sleep(0.02)
+
+    def state(self, key: str) -> Any:
+        return self.get("key => { const v = explorer.state[key]; return v instanceof Set ? [...v] : v; }", key)
+
+    def settle(self) -> None:
+        """Wait until what was asked for is drawn, and the fragment is up to date."""
+        self.get("explorer.settled()")
+
+    def trace(self, name: str) -> NDArray[np.float64]:
+        """Where the plot has the trace's points, [N, 3 or 2]."""
+        columns = self.get(
+            "name => { const t = plot.data.find(t => t.name === name);"
+            "return ['x', 'y', 'z'].filter(k => t[k]).map(k => Array.from(t[k])); }",
+            name,
+        )
+        return np.array(columns, dtype=np.float64).T
+
+    def points(self) -> NDArray[np.float64]:
+        """Where the plot has the points, in their order."""
+        traces = self.get(
+            "plot.data.filter(t => t.customdata).map(t => [Array.from(t.customdata),"
+            "['x', 'y', 'z'].filter(k => t[k]).map(k => Array.from(t[k]))])"
+        )
+        places = np.full((len(self.run.labels), len(traces[0][1])), np.nan)
+        for members, columns in traces:
+            places[members] = np.array(columns).T
+        return places
+
+    def visible(self) -> set[int]:
+        return set(
+            self.get("plot.data.filter(t => t.customdata && t.visible === true).map(t => Number(t.name.slice(6)))")
+        )
+
+    def canvas(self, selector: str) -> NDArray[np.uint8]:
+        """What the canvas shows, [28, 28]."""
+        values = self.get(
+            "s => { const c = document.querySelector(s);"
+            "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height);"
+            "return [c.height, c.width, ...d.data.filter((_, i) => i % 4 === 0)]; }",
+            selector,
+        )
+        return np.array(values[2:], dtype=np.uint8).reshape(values[:2])
+
+    def axes(self) -> Any:
+        return self.get(
+            "(s => ['xaxis', 'yaxis', 'zaxis'].filter(a => s[a]).map(a => [s[a].title.text, ...s[a].range]))"
+            "(plot.layout.scene ?? plot.layout)"
+        )
+
+    def pixel(self, point: int) -> tuple[float, float]:
+        """Where on the screen the point of a 3-D plot is."""
+        x, y = self.get(
+            """point => {
+              const trace = plot.data.find(t => t.customdata?.includes(point)), i = trace.customdata.indexOf(point);
+              const scene = plot._fullLayout.scene._scene, {projection, view, model} = scene.glplot.cameraParams;
+              const times = (m, v) => [0, 1, 2, 3].map(r => [0, 1, 2, 3].reduce((s, c) => s + m[4 * c + r] * v[c], 0));
+              const v = [...['x', 'y', 'z'].map((k, d) => trace[k][i] * scene.dataScale[d]), 1];
+              const [cx, cy, , w] = times(projection, times(view, times(model, v)));
+              const box = scene.container.getBoundingClientRect();
+              return [box.left + (cx / w + 1) / 2 * box.width, box.top + (1 - cy / w) / 2 * box.height];
+            }""",
+            point,
+        )
+        return float(x), float(y)
+
+    def lonely(self) -> int:
+        """The point that is farthest on the screen from any other."""
+        pixels = np.array([self.pixel(point) for point in range(len(self.run.labels))])
+        distances = np.linalg.norm(pixels[:, None] - pixels[None], axis=-1) + 1e6 * np.eye(len(pixels))
+        return int(distances.min(axis=1).argmax())
+
+
+Open = Callable[..., Explorer]
+
+
+@pytest.fixture
+def open_page(browser: Browser, run: Made) -> Iterator[Open]:
+    """Opens a page that must stay quiet until the test ends."""
+    opened: list[Explorer] = []
+
+    def open_it(made: Made = run, fragment: str = "", until: str = DONE, **options: Any) -> Explorer:
+        opened.append(open_explorer(browser, made, fragment, until, options))
+        return opened[-1]
+
+    yield open_it
+    for explorer in opened:
+        explorer.page.context.close()
+    assert not [line for explorer in opened for line in explorer.heard]
+
+
+def open_explorer(browser: Browser, made: Made, fragment: str, until: str, options: dict[str, Any]) -> Explorer:
+    # Reduced motion: points jump to their epoch; one test looks at them gliding.
+    settings = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"} | options
+    page = browser.new_context(**settings).new_page()
+    own = made.page.as_uri()
+    heard: list[str] = []
+
+    def hear_message(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            heard.append(f"console: {message.text}")
+
+    def hear_request(request: Request) -> None:
+        if request.url.partition("#")[0] != own and not request.url.startswith(("blob:", "data:")):
+            heard.append(f"request: {request.url[:200]}")
+
+    page.on("pageerror", lambda error: heard.append(f"error: {error}"))
+    page.on("console", hear_message)
+    page.on("request", hear_request)
+    page.goto(own + fragment)
+    page.wait_for_selector(until, state="attached", timeout=60_000)
+    if page.locator(PROBLEM).count():
+        heard.append(page.locator(PROBLEM).inner_text())
+    return Explorer(page, made, heard)
+
+
+@pytest.fixture(scope="module")
+def shared(browser: Browser, run: Made) -> Iterator[Explorer]:
+    explorer = open_explorer(browser, run, "", DONE, {})
+    yield explorer
+    explorer.page.context.close()
+
+
+@pytest.fixture
+def explorer(shared: Explorer) -> Iterator[Explorer]:
+    """The page as it opens, the same one for many tests, since each load takes a second or two."""
+    shared.page.mouse.move(2, 2)
+    shared.get("document.activeElement.blur()")
+    shared.get("scrollTo(0, 0)")
+    shared.get("location.hash = `fresh-${performance.now()}`")
+    shared.wait("explorer.state.point === 0 && explorer.state.hidden.size === 0 && explorer.state.view === null")
+    shared.settle()
+    yield shared
+    assert not shared.heard
+
+
+def grey(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.rint(pixels.astype(np.float64) * 255)
+
+
+def test_the_page_is_interactive_within_two_seconds(open_page: Open) -> None:
+    """By the clock or, on a machine that other tests keep busy, by what the page's main thread has computed by then."""
+    times = []
+    for _ in range(5):
+        explorer = open_page(until=READY)
+        session = explorer.page.context.new_cdp_session(explorer.page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        metrics = {entry["name"]: entry["value"] for entry in session.send("Performance.getMetrics")["metrics"]}
+        clock = explorer.get("performance.getEntriesByName('interactive')[0].startTime") / 1000
+        times.append(min(clock, metrics["ThreadTime"]))
+        if times[-1] < 2:
+            break
+    assert min(times) < 2
+
+
+@pytest.mark.parametrize(("activation", "latent_size"), [("relu", 3), ("silu", 2), ("gelu", 5)])
+def test_the_decoder_agrees_with_pytorch(
+    open_page: Open, made: Callable[..., Made], activation: str, latent_size: int
+) -> None:
+    run = made() if activation == "relu" else made(activation=activation, latent_size=latent_size)
+    latents = run.encode()
+    low, high = latents.min(axis=0), latents.max(axis=0)
+    scattered = np.random.default_rng(1).uniform(low - 1, high + 1, (100, latent_size))
+    every = np.concatenate([latents, scattered])
+    decoded = open_page(run).get("list => list.map(latent => Array.from(explorer.decode(latent)))", every.tolist())
+    np.testing.assert_allclose(decoded, run.decode(every), atol=1e-4, rtol=0)
+    assert np.std(decoded) > 0.1, "a decoder that says something"
+
+
+def test_a_decode_takes_less_than_five_milliseconds(explorer: Explorer) -> None:
+    best = explorer.get(
+        """() => {
+          const times = [];
+          for (let i = 0; i < 300; i++) {
+            const begin = performance.now();
+            explorer.decode([Math.sin(i), Math.cos(i), i / 300]);
+            times.push(performance.now() - begin);
+          }
+          return times.sort((a, b) => a - b)[150];
+        }"""
+    )
+    assert best < 5
+
+
+def test_hover_shows_image_reconstruction_class_index_and_error(explorer: Explorer, run: Made) -> None:
+    point = explorer.lonely()
+    x, y = explorer.pixel(point)
+    explorer.page.mouse.move(x - 40, y - 40)
+    explorer.page.mouse.move(x, y, steps=4)
+    card = explorer.page.locator("#hover")
+    card.wait_for(state="visible")
+    reconstruction = run.decode(run.encode()[[point]])[0]
+    error = np.mean((reconstruction - run.images[point].reshape(-1) / 255) ** 2)
+    text = card.inner_text()
+    assert NAMES[run.labels[point]] in text
+    assert f"index {run.indices[point]} " in text
+    assert float(text.split("error ")[1]) == pytest.approx(error, rel=0.01)
+    np.testing.assert_array_equal(explorer.canvas("#hover-image"), run.images[point])
+    np.testing.assert_allclose(explorer.canvas("#hover-reconstruction").ravel(), grey(reconstruction), atol=1)
+    assert card.locator("canvas").first.bounding_box()["width"] > 100  # type: ignore[index]
+    explorer.page.mouse.move(5, 5)
+    card.wait_for(state="hidden")
+
+
+def test_a_click_and_a_tap_choose_a_point(open_page: Open, run: Made) -> None:
+    for options in ({}, {"has_touch": True, "viewport": {"width": 390, "height": 844}}):
+        explorer = open_page(**options)
+        point = explorer.lonely()
+        if options:
+            explorer.page.locator("#plot").scroll_into_view_if_needed()
+            explorer.page.touchscreen.tap(*explorer.pixel(point))
+        else:
+            explorer.page.mouse.move(*explorer.pixel(point), steps=4)
+            explorer.page.locator("#hover").wait_for(state="visible")
+            explorer.page.mouse.down()
+            explorer.page.mouse.up()
+        explorer.wait("point => explorer.state.point === point", point)
+        facts = explorer.page.locator("#point-facts").inner_text()
+        assert NAMES[run.labels[point]] in facts
+        assert f"{run.indices[point]} of train" in facts
+        np.testing.assert_array_equal(explorer.canvas("#point-image"), run.images[point])
+        explorer.settle()
+        np.testing.assert_allclose(explorer.trace("chosen")[0], run.encode()[point], atol=1e-5)
+        if options:
+            assert explorer.page.locator("#hover").is_visible(), "a finger has no other way to see the card"
+
+
+def test_dragging_turns_the_plot_and_the_view_can_be_reset(explorer: Explorer) -> None:
+    camera = "JSON.stringify(plot._fullLayout.scene._scene.getCamera().eye)"
+    before = explorer.get(camera)
+    box = explorer.page.locator("#plot").bounding_box()
+    assert box
+    explorer.page.mouse.move(box["x"] + 60, box["y"] + 60)
+    explorer.page.mouse.down()
+    explorer.settle()  # Plotly looks at the mouse once a frame
+    explorer.page.mouse.move(box["x"] + 260, box["y"] + 120, steps=8)
+    explorer.wait(f"{camera} !== {json.dumps(before)}")
+    explorer.page.mouse.up()
+    explorer.wait("explorer.state.view !== null")
+    turned = explorer.get(camera)
+    explorer.page.mouse.wheel(0, -300)
+    explorer.wait(f"{camera} !== {json.dumps(turned)}")
+    explorer.settle()
+    zoomed = explorer.get("Object.values(plot._fullLayout.scene._scene.getCamera().eye)")
+    np.testing.assert_allclose(explorer.state("view")[:3], zoomed, atol=1e-6)
+    for key in ("t", "n", "["):  # none of which may turn the plot back
+        explorer.page.keyboard.press(key)
+        explorer.settle()
+    after = explorer.get("Object.values(plot._fullLayout.scene._scene.getCamera().eye)")
+    np.testing.assert_allclose(after, zoomed, atol=1e-6)
+    explorer.page.click("#reset-view")
+    explorer.wait(f"{camera} === {json.dumps(before)}")
+
+
+def test_the_legend_hides_isolates_and_shows_all(explorer: Explorer) -> None:
+    chip = explorer.page.locator("#legend .class", has_text="Sandal")
+    chip.locator(".chip").click()
+    explorer.settle()
+    assert explorer.visible() == set(range(10)) - {5}
+    assert chip.locator(".chip").get_attribute("aria-pressed") == "false"
+    chip.locator(".chip").click()
+    chip.hover()
+    chip.locator(".only").click()
+    explorer.settle()
+    assert explorer.visible() == {5}
+    explorer.page.click("#all-classes")
+    explorer.settle()
+    assert explorer.visible() == set(range(10))
+    explorer.page.locator("#legend .chip", has_text="Bag").click(modifiers=["Shift"])
+    explorer.settle()
+    assert explorer.visible() == {8}
+
+
+def test_sliders_and_pad_decode_anywhere(explorer: Explorer, run: Made) -> None:
+    before = explorer.state("latent")
+    slider = explorer.page.locator("#z2")
+    slider.focus()
+    for _ in range(5):
+        slider.press("ArrowRight")
+    latent = explorer.state("latent")
+    assert latent[1] > before[1]
+    assert latent[0::2] == before[0::2]
+    check_decoded(explorer, run)
+
+    pad = explorer.page.locator("#pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert box
+    explorer.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    explorer.page.mouse.down()
+    explorer.page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.1, steps=5)
+    explorer.page.mouse.up()
+    moved = explorer.state("latent")
+    low, high = np.array(explorer.get("['z1', 'z2'].map(id => [+window[id].min, +window[id].max])")).T
+    np.testing.assert_allclose(moved[:2], low + np.array([0.75, 0.9]) * (high - low), atol=0.02 * (high - low).max())
+    assert moved[2] == latent[2]
+    check_decoded(explorer, run)
+
+    explorer.page.select_option("#pad-across", "1")
+    assert explorer.page.input_value("#pad-up") == "0"
+    explorer.page.click("#decode-point")
+    np.testing.assert_allclose(explorer.state("latent"), run.encode()[0], atol=1e-5)
+    check_decoded(explorer, run)
+
+
+def check_decoded(explorer: Explorer, run: Made) -> None:
+    """The image, the marker and the numbers are those of the state's latent."""
+    explorer.settle()
+    latent = explorer.state("latent")
+    np.testing.assert_allclose(explorer.canvas("#decoded").ravel(), grey(run.decode([latent])[0]), atol=1)
+    np.testing.assert_allclose(explorer.trace("decoded")[0], latent, atol=1e-6)
+    shown = [float(text.replace("−", "-")) for text in explorer.page.locator("#sliders output").all_inner_texts()]
+    np.testing.assert_allclose(shown, latent, atol=0.006)
+
+
+def test_interpolation(explorer: Explorer, run: Made) -> None:
+    latents = run.encode()
+    explorer.page.fill("#point-number", "8")
+    explorer.page.press("#point-number", "Enter")
+    explorer.page.click("#set-from")
+    explorer.get("explorer.set({point: 21})")
+    explorer.page.click("#set-to")
+    explorer.settle()
+    np.testing.assert_allclose(explorer.trace("line"), latents[[7, 21]], atol=1e-5)
+    shares = np.linspace(0, 1, 9)[:, None]
+    expected = grey(run.decode(latents[7] + shares * (latents[21] - latents[7])))
+    for position in range(9):
+        strip = explorer.canvas(f"#steps button:nth-child({position + 1}) canvas")
+        np.testing.assert_allclose(strip.ravel(), expected[position], atol=1)
+    slider = explorer.page.locator("#step")
+    slider.fill("0.25")
+    np.testing.assert_allclose(explorer.state("latent"), latents[7] + 0.25 * (latents[21] - latents[7]), atol=1e-5)
+    assert (
+        explorer.page.locator("#steps [aria-current=true]").evaluate("b => [...b.parentNode.children].indexOf(b)") == 2
+    )
+    check_decoded(explorer, run)
+    explorer.page.locator("#steps button").last.click()
+    np.testing.assert_allclose(explorer.state("latent"), latents[21], atol=1e-5)
+    explorer.page.click("#play-steps")
+    explorer.wait("explorer.state.step > 0.05 && explorer.state.step < 0.95")
+    explorer.page.click("#play-steps")
+    step = explorer.state("step")
+    explorer.page.wait_for_timeout(150)
+    assert explorer.state("step") == step
+    np.testing.assert_allclose(explorer.state("latent"), latents[7] + step * (latents[21] - latents[7]), atol=1e-5)
+
+
+def test_epochs_move_the_points_and_not_the_axes(explorer: Explorer, run: Made) -> None:
+    axes = explorer.axes()
+    every = np.concatenate([run.encode(epoch) for epoch in range(1, 5)])
+    for dimension, (_, low, high) in enumerate(axes):
+        assert low < every[:, dimension].min()
+        assert high > every[:, dimension].max()
+    for epoch in (1, 3, 4):
+        explorer.page.locator("#epoch").fill(str(epoch - 1))
+        explorer.settle()
+        latents = run.encode(epoch)
+        np.testing.assert_allclose(explorer.points(), latents, atol=1e-4)
+        assert explorer.axes() == axes
+        assert explorer.page.inner_text("#epoch-text") == f"{epoch} of 4"
+        reconstruction = run.decode(latents[[0]], epoch)[0]
+        # Earlier epochs' pictures have 64 greys.
+        shown = explorer.canvas("#point-reconstruction").ravel()
+        np.testing.assert_allclose(shown, grey(reconstruction), atol=1 if epoch == 4 else 3)
+        error = np.mean((reconstruction - run.images[0].reshape(-1) / 255) ** 2)
+        assert float(explorer.page.locator("#point-facts dd").last.inner_text()) == pytest.approx(error, rel=0.01)
+        assert explorer.get("curve.layout.shapes[0].x0") == epoch
+        assert len(explorer.trace("decoded")) == (epoch == 4), "earlier epochs had another decoder"
+    explorer.page.click("#play-epochs")
+    explorer.wait("explorer.state.epoch === 0")
+    explorer.wait("explorer.state.epoch === 3")
+    explorer.wait("document.querySelector('#play-epochs').ariaPressed === 'false'")
+    explorer.page.locator("#epoch").fill("0")
+    explorer.page.locator("#z1").press("ArrowRight")
+    assert explorer.state("epoch") == 3, "the sliders' decoder is the last epoch's"
+
+
+def test_points_glide_between_epochs(open_page: Open, run: Made) -> None:
+    explorer = open_page(reduced_motion="no-preference")
+    end = run.encode(1)
+    explorer.page.locator("#epoch").fill("0")
+    explorer.page.wait_for_timeout(50)
+    explorer.settle()
+    np.testing.assert_allclose(explorer.points(), end, atol=1e-4)
+
+
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_neighbours(explorer: Explorer, run: Made, epoch: int) -> None:
+    explorer.page.locator("#epoch").fill(str(epoch - 1))
+    latents = run.encode(epoch)
+    distances, nearest = NearestNeighbors(n_neighbors=7).fit(latents).kneighbors(latents[[5, 60]])
+    for point, expected, lengths in zip((5, 60), nearest, distances, strict=True):
+        explorer.get("point => explorer.set({point})", point)
+        buttons = explorer.page.locator("#neighbors button")
+        assert [int(b.get_attribute("data-point") or -1) for b in buttons.all()] == expected[1:].tolist()
+        texts = [float(text) for text in buttons.all_inner_texts()]
+        np.testing.assert_allclose(texts, lengths[1:], rtol=0.06)
+        np.testing.assert_array_equal(explorer.canvas("#neighbors canvas"), run.images[expected[1]])
+    explorer.page.locator("#neighbors button").nth(2).click()
+    assert explorer.state("point") == nearest[1][3]
+
+
+def test_curve_figures_and_params(explorer: Explorer, run: Made) -> None:
+    rows = [line.split(",") for line in (run.root / "data/train/loss.csv").read_text().split()[1:]]
+    curve = explorer.get("curve.data.map(t => [t.name, t.x, t.y])")
+    assert curve[0][0] == "train"
+    assert curve[1][0] == "test"
+    np.testing.assert_allclose(np.array([curve[0][1], curve[0][2], curve[1][2]]).T, np.array(rows, dtype=float))
+    figures = explorer.page.locator("#figures dd").all_inner_texts()
+    assert figures == ["0.0231", "0.736", "0"]
+    params = dict(
+        zip(
+            explorer.page.locator("#training dt").all_inner_texts(),
+            explorer.page.locator("#training dd").all_inner_texts(),
+            strict=True,
+        )
+    )
+    assert params == {"Layers": "128, 64, 12", "Latent size": "3", "Activation": "relu", "Epochs": "4"}
+    assert explorer.page.inner_text("#dataset") == "fashion-mnist"
+    assert "784–128–64–12–3–12–64–128–784" in explorer.page.inner_text("#about")
+    box = explorer.page.locator("#curve .nsewdrag").bounding_box()
+    assert box
+    explorer.page.locator("#curve").scroll_into_view_if_needed()
+    explorer.page.locator("#curve .nsewdrag").click(position={"x": 0.36 * box["width"], "y": box["height"] / 2})
+    explorer.wait("explorer.state.epoch === 1")
+
+
+def test_keys(explorer: Explorer, run: Made) -> None:
+    press = explorer.page.keyboard.press
+    press("n")
+    press("n")
+    press("p")
+    assert explorer.state("point") == 1
+    assert "Point 2 of 200" in explorer.page.inner_text("#live")
+    press("f")
+    press("p")
+    press("l")
+    assert (explorer.state("from"), explorer.state("to")) == (1, 0)
+    press("d")
+    np.testing.assert_allclose(explorer.state("latent"), run.encode()[0], atol=1e-5)
+    press("[")
+    press("[")
+    press("]")
+    assert explorer.state("epoch") == 2
+    press("e")
+    assert explorer.page.get_attribute("#play-epochs", "aria-pressed") == "true"
+    press("e")
+    press("i")
+    assert explorer.page.get_attribute("#play-steps", "aria-pressed") == "true"
+    press("i")
+    press("1")
+    press("0")
+    assert sorted(explorer.state("hidden")) == [0, 9]
+    press("Shift+Digit3")
+    assert sorted(explorer.state("hidden")) == [0, 1, 3, 4, 5, 6, 7, 8, 9]
+    for key in ("ArrowLeft", "ArrowUp", "Shift+ArrowRight", "+", "-"):
+        explorer.page.focus("#plot")
+        before = explorer.state("view")
+        press(key)
+        assert explorer.state("view") != before
+    press("r")
+    assert explorer.state("view") is None
+    press("?")
+    assert explorer.page.locator("dialog#keys").is_visible()
+    press("Escape")
+    assert not explorer.page.locator("dialog#keys").is_visible()
+    press("t")
+    assert explorer.state("theme") == "light"
+
+
+def test_tab_reaches_every_control_and_shows_where_it_is(explorer: Explorer) -> None:
+    wanted = set(
+        explorer.get(
+            "[...document.querySelectorAll('main button, main input, main select, header button, #plot')]"
+            ".filter(e => !e.disabled && e.checkVisibility()).map((e, i) => (e.dataset.stop = i) + '')"
+        )
+    )
+    reached = set()
+    for _ in range(len(wanted) + 30):
+        explorer.page.keyboard.press("Tab")
+        stop, outline = explorer.get(
+            "[document.activeElement.dataset.stop ?? null, getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        if stop is not None:
+            reached.add(stop)
+            assert outline == "solid"
+    assert reached == wanted
+    unnamed = explorer.get(
+        "[...document.querySelectorAll('button, input, select')].filter(e => !(e.ariaLabel || e.textContent.trim()"
+        " || e.labels?.length)).map(e => e.outerHTML)"
+    )
+    assert unnamed == []
+
+
+def test_the_fragment_brings_the_view_back(open_page: Open, run: Made) -> None:
+    explorer = open_page(permissions=["clipboard-read", "clipboard-write"])
+    page = explorer.page
+    explorer.get("explorer.set({point: 17, from: 3, to: 9, hidden: new Set([2, 5]), theme: 'dark'})")
+    page.locator("#step").fill("0.75")
+    page.locator("#z3").press("ArrowLeft")
+    page.locator("#epoch").fill("1")
+    page.focus("#plot")
+    page.keyboard.press("ArrowLeft")
+    explorer.settle()
+    page.click("#share")
+    explorer.wait("share.textContent === 'Copied'")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == page.url
+    assert f"point={run.indices[17]}" in link
+    assert "epoch=2" in link
+    again = open_page(fragment="#" + link.partition("#")[2])
+    again.settle()
+    for key in ("point", "epoch", "from", "to", "step", "hidden", "theme"):
+        assert again.state(key) == explorer.state(key), key
+    np.testing.assert_allclose(again.state("latent"), explorer.state("latent"), rtol=1e-4)
+    eye = "Object.values(plot._fullLayout.scene._scene.getCamera().eye)"
+    np.testing.assert_allclose(again.get(eye), explorer.get(eye), rtol=1e-3)
+    assert again.visible() == set(range(10)) - {2, 5}
+
+    plain = open_page(fragment="#point=abc&epoch=99&latent=1,x&hidden=77,,a&view=1,2&theme=pink&step=9&from=-1")
+    assert (plain.state("point"), plain.state("epoch"), plain.state("step")) == (0, 3, 1)
+    assert plain.state("hidden") == []
+    plain.page.evaluate("index => { location.hash = `#point=${index}`; }", int(run.indices[40]))
+    plain.wait("explorer.state.point === 40")
+
+
+@pytest.mark.parametrize("latent_size", [1, 2, 5])
+def test_other_latent_sizes(open_page: Open, made: Callable[..., Made], latent_size: int) -> None:
+    activation = {1: "relu", 2: "silu", 5: "gelu"}[latent_size]
+    run = made(activation=activation, latent_size=latent_size)
+    explorer = open_page(run)
+    latents = run.encode()
+    assert explorer.page.locator("#sliders input").count() == latent_size
+    titles = [title for title, *_ in explorer.axes()]
+    if latent_size == 5:
+        pca = PCA(3).fit(latents)
+        assert titles == [f"PC{i + 1} ({share:.0%})" for i, share in enumerate(pca.explained_variance_ratio_)]
+        assert "first three principal components" in explorer.page.inner_text("#plot-hint")
+        expected = pca.transform(latents)
+        signs = np.sign((explorer.points() * expected).sum(axis=0))
+        np.testing.assert_allclose(explorer.points() * signs, expected, atol=1e-3)
+        explorer.page.locator("#epoch").fill("0")
+        explorer.settle()
+        np.testing.assert_allclose(explorer.points() * signs, pca.transform(run.encode(1)), atol=1e-3)
+        explorer.page.locator("#epoch").fill("3")
+        explorer.settle()
+    else:
+        assert titles[:latent_size] == ["z1", "z2"][:latent_size]
+        np.testing.assert_allclose(explorer.points()[:, :latent_size], latents, atol=1e-5)
+    before = explorer.trace("decoded")
+    explorer.page.locator(f"#z{latent_size}").press("Home")
+    explorer.settle()
+    assert not np.allclose(explorer.trace("decoded"), before)
+    decoded = grey(run.decode([explorer.state("latent")])[0])
+    np.testing.assert_allclose(explorer.canvas("#decoded").ravel(), decoded, atol=1)
+    if latent_size < 3:
+        assert explorer.get("plot.data[0].type") == "scatter"
+        width = explorer.axes()[0][2] - explorer.axes()[0][1]
+        mark = explorer.page.locator("#plot .points path").first
+        mark.hover(force=True)
+        explorer.page.locator("#hover").wait_for(state="visible")
+        explorer.page.focus("#plot")
+        explorer.page.keyboard.press("+")
+        explorer.settle()
+        assert explorer.axes()[0][2] - explorer.axes()[0][1] < 0.9 * width
+
+
+def test_light_and_dark(open_page: Open) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    marks = "JSON.stringify(plot.data.map(t => t.marker?.color))"
+    light, dark = open_page(color_scheme="light"), open_page(color_scheme="dark")
+    assert light.get(paper) != dark.get(paper)
+    assert light.get(marks) != dark.get(marks)
+    expected = dark.get(marks)
+    light.page.click("#theme")
+    light.page.click("#theme")
+    light.settle()
+    assert light.get("document.querySelector('#theme').textContent") == "Theme: dark"
+    assert light.get(paper) == dark.get(paper)
+    assert light.get(marks) == expected
+
+
+# Machado, Oliveira and Fernandes 2009, "A Physiologically-based Model for Simulation of Color Vision Deficiency".
+VISIONS = {
+    "normal": np.eye(3),
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+# Ottosson 2020, "A perceptual color space for image processing" (OKLab).
+TO_CONES = [
+    [0.4122214708, 0.5363325363, 0.0514459929],
+    [0.2119034982, 0.6806995451, 0.1073969566],
+    [0.0883024619, 0.2817188376, 0.6299787005],
+]
+TO_LAB = [
+    [0.2104542553, 0.7936177850, -0.0040720468],
+    [1.9779984951, -2.4285922050, 0.4505937099],
+    [0.0259040371, 0.7827717662, -0.8086757660],
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_colour_blind_can_tell_the_classes_apart(open_page: Open, scheme: str) -> None:
+    texts = open_page(color_scheme=scheme).get("plot.data.filter(t => t.customdata).map(t => t.marker.color)")
+    colors = np.array([[int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)] for text in texts])
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    for vision, matrix in VISIONS.items():
+        seen = np.clip(linear @ np.array(matrix).T, 0, 1)
+        lab = np.cbrt(seen @ np.array(TO_CONES).T) @ np.array(TO_LAB).T
+        distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1) + 9 * np.eye(len(lab))
+        assert distances.min() > 0.1, vision  # matplotlib's ten (tab10) come to 0.03
+
+
+def test_text_from_files_is_never_read_as_html(open_page: Open, made: Callable[..., Made]) -> None:
+    run = made(names=HOSTILE, dataset="</title><b>x</b>", count=30, epochs=1)
+    explorer = open_page(run)
+    assert explorer.page.title() == "Latent space explorer: </title><b>x</b>"
+    chips = explorer.page.locator("#legend .chip").all_text_contents()
+    assert chips == HOSTILE
+    assert explorer.page.inner_text("#dataset") == "</title><b>x</b>"
+    for point in range(30):
+        explorer.get("point => explorer.set({point})", point)
+    assert explorer.page.locator("img, main b").count() == 0
+    assert explorer.page.locator("#epoch").is_disabled()
+
+
+def test_synthetic_is_said_plainly(open_page: Open, made: Callable[..., Made]) -> None:
+    explorer = open_page(made(dataset="synthetic", count=3, epochs=2, hidden=(16,)))
+    badge = explorer.page.locator(".badge.synthetic")
+    assert badge.is_visible()
+    assert badge.inner_text().lower() == "synthetic"
+    assert explorer.page.locator("#neighbors button").count() == 2
+
+
+def test_a_browser_without_webgl_gets_a_flat_plot(browser: Browser, run: Made) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.add_init_script(
+        "const get = HTMLCanvasElement.prototype.getContext; HTMLCanvasElement.prototype.getContext ="
+        "function (kind, ...rest) { return /webgl/.test(kind) ? null : get.call(this, kind, ...rest); }"
+    )
+    page.goto(run.page.as_uri())
+    page.wait_for_selector(DONE, state="attached")
+    assert page.evaluate("plot.data[0].type") == "scatter"
+    assert "no 3-D" in page.inner_text("#plot-hint")
+    context.close()
+
+
+@pytest.mark.parametrize("width", [360, 390, 820, 1440])
+def test_no_width_needs_sideways_scrolling(open_page: Open, width: int) -> None:
+    explorer = open_page(viewport={"width": width, "height": 800})
+    assert explorer.get("document.documentElement.scrollWidth") <= width
+    cut = explorer.get(
+        "[...document.querySelectorAll('main button, main input, main select')].filter(e => e.checkVisibility()"
+        " && e.className !== 'only').filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.id)"
+    )
+    assert cut == []
+
+
+# From here on no browser is needed.
+
+
+def test_the_same_inputs_give_the_same_bytes(run: Made) -> None:
+    before = run.page.read_bytes()
+    run.page.unlink()
+    assert run.explore().returncode == 0
+    assert run.page.read_bytes() == before
+    assert b"/tmp" not in before
+
+
+def test_a_wide_network_and_many_epochs_fit(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", hidden=(1024, 512, 256), epochs=21, activation="silu")
+    result = run.explore()
+    assert result.returncode == 0, result.stderr
+    assert run.page.stat().st_size <= 8_000_000
+    text = run.page.read_text()
+    facts = json.loads(re.search(r'id="facts">(.*?)</script>', text)[1])  # type: ignore[index]
+    assert facts["epochs"][0] == 1
+    assert facts["epochs"][-1] == 21
+    assert len(facts["epochs"]) >= 5
+    assert ", ".join(map(str, facts["epochs"])) in result.stdout
+
+
+def test_what_cannot_fit_is_refused(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", hidden=(4000,), epochs=1, count=5)
+    refuse(run, "params.yaml: train.layers: expected an explorer of at most 8,000,000 bytes")
+
+
+def refuse(run: Made, message: str) -> None:
+    result = run.explore()
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not run.page.exists()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Made:
+    return make(tmp_path / "run", hidden=(16,), epochs=2, count=6)
+
+
+def test_few_epochs_are_shown_where_few_are_asked_for(small: Made) -> None:
+    (small.root / "params.yaml").write_text(yaml.safe_dump({"explore": {"epochs": 1, "neighbors": 6, "steps": 9}}))
+    result = small.explore()
+    assert "of 2 epochs the page shows 2" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("epochs", 0), ("epochs", 101), ("neighbors", 0), ("neighbors", 25), ("steps", 2), ("steps", 26)]
+)
+def test_params_out_of_range(small: Made, key: str, value: int) -> None:
+    section = {"epochs": 20, "neighbors": 6, "steps": 9, key: value}
+    (small.root / "params.yaml").write_text(yaml.safe_dump({"explore": section}))
+    refuse(small, f"params.yaml: explore.{key}: expected")
+
+
+def break_curve(small: Made) -> None:
+    (small.root / "data/train/loss.csv").write_text("epoch,train_loss,test_loss\n1,0.1,0.1\n3,0.1,0.1\n")
+
+
+def break_loss(small: Made) -> None:
+    (small.root / "data/train/loss.csv").write_text("epoch,train_loss,test_loss\n1,0.1,low\n2,0.1,0.1\n")
+
+
+def break_images(small: Made) -> None:
+    np.save(small.root / "data/extract/images.npy", small.images[:5])
+
+
+def break_figures(small: Made) -> None:
+    edit_json(small.root / "data/evaluate/metrics.json", dataset="synthetic")
+
+
+def break_latents(small: Made) -> None:
+    path = small.root / "data/extract/latents.csv"
+    path.write_text(re.sub(r",[^,\n]*$", "", path.read_text(), flags=re.MULTILINE))
+
+
+def break_checkpoint(small: Made) -> None:
+    (small.root / "data/train/checkpoints/1.safetensors").write_bytes(b"half")
+
+
+def lose_checkpoint(small: Made) -> None:
+    (small.root / "data/train/checkpoints/1.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (break_curve, "data/train/loss.csv: damaged: expected the epochs 1, 2, … with finite losses"),
+        (break_loss, "data/train/loss.csv: damaged: expected numbers"),
+        (break_images, "data/extract/images.npy: damaged: expected 6 images"),
+        (break_figures, "data/evaluate/metrics.json: damaged: expected the figures of fashion-mnist"),
+        (break_latents, "data/extract/latents.csv: damaged: expected 3 latent dimensions, as the model's, got 2"),
+        (break_checkpoint, "data/train/checkpoints/1.safetensors: damaged"),
+        (lose_checkpoint, "data/train/checkpoints/1.safetensors: not found"),
+    ],
+)
+def test_damaged_inputs(small: Made, damage: Callable[[Made], None], message: str) -> None:
+    damage(small)
+    refuse(small, message)
