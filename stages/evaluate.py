@@ -4,6 +4,8 @@ Reads  data/train/autoencoder.safetensors, data/download/{train|test}_images.npy
 Writes data/evaluate/metrics.json, classes.csv, confusion.csv, confusion.png, examples.png
 """
 
+from stages.shared.command import run
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,6 @@ from pydantic import Field
 
 from stages.shared import params
 from stages.shared.autoencoder import Autoencoder
-from stages.shared.command import run
 from stages.shared.dataset import Classes, read_images, read_labels
 from stages.shared.errors import InputError
 from stages.shared.figure import show_grid, write_png

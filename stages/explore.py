@@ -5,6 +5,8 @@ Reads  data/extract/latents.csv, images.npy, selection.json, data/train/autoenco
 Writes data/explore/explorer.html, which needs no server and makes no request
 """
 
+from stages.shared.command import run
+
 import base64
 import gzip
 import hashlib
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from stages.shared import command, params
+from stages.shared import params
 from stages.shared.autoencoder import Autoencoder, Float32
 from stages.shared.dataset import read_images
 from stages.shared.errors import InputError
@@ -430,4 +432,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run(main)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def draw(count: int, height: int = 6, width: int = 5, seed: int = 0) -> np.ndarr
 
 
 def trainer(images: np.ndarray, device: torch.device = CPU, **changes) -> Trainer:
-    recipe = {
+    recipe: dict[str, Any] = {
         "layers": [16, 8, 3],
         "activation": "relu",
         "epochs": 3,
@@ -70,7 +71,7 @@ def plain_curve(images: np.ndarray, activation: str, schedule: str) -> list[floa
                 one_cycle.step()
             batch_losses.append(loss.item())
         with torch.no_grad():
-            losses += [np.mean(batch_losses), nn.functional.mse_loss(network(x[:50]), x[:50]).item()]
+            losses += [float(np.mean(batch_losses)), nn.functional.mse_loss(network(x[:50]), x[:50]).item()]
     return losses
 
 
@@ -89,6 +90,7 @@ def test_the_losses_are_those_of_a_plain_loop(activation, schedule):
 def test_the_gradient_by_hand_is_autograds(activation, count, layers):
     network = Network([30, *layers], activation).double()  # in float64, so that a small mistake is no rounding
     flat = flatten(network)
+    assert flat.grad is not None
     for seed in range(2):  # the second time in the memory of the first
         x = torch.tensor(draw(count, seed=seed).reshape(count, 30) / 255)
         expected_loss, expected = gradient(network, x), flat.grad.clone()
