@@ -7,13 +7,8 @@ Writes data/explore/explorer.html, which needs no server and makes no request
 
 from stages.shared.command import run
 
-import base64
 import gzip
-import hashlib
 import html
-import io
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -22,16 +17,16 @@ from string import Template
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field
 
+from stages.explorer.packing import encode, pack, png_sheet, safe_json, sheet_columns, shrink, source_hash
 from stages.shared import params
 from stages.shared.autoencoder import Autoencoder, Float32
 from stages.shared.dataset import read_images
 from stages.shared.errors import InputError
 from stages.shared.files import Uint8, damaged, outputs, read_csv, read_json
 from stages.shared.latents import Latents
+from stages.shared.projection import Projection
 
 EXTRACT = Path("data/extract")
 TRAIN = Path("data/train")
@@ -57,7 +52,6 @@ SCRIPTS = (
 LIMIT_BYTES = 8_000_000
 GREYS = 64  # in the reconstructions of earlier epochs; nobody can tell from 256, and they take a quarter less space
 CURVE_ROWS = 500  # of the loss curve, at most
-TOLERANCE = 2e-5  # of a pixel in [0, 1], between the page's decoder and the model's
 SLIDER_MARGIN = 0.1  # how far past the latents the sliders go, as a share of their span
 AXIS_MARGIN = 0.03
 
@@ -115,15 +109,6 @@ class Snapshot:
     sheet: bytes  # PNG of the reconstructions; empty for the last epoch, whose decoder the page has
 
 
-@dataclass(frozen=True)
-class Projection:
-    """How latents become the plot's up to three coordinates: `(latents - mean) @ components.T`."""
-
-    mean: list[float]
-    components: list[list[float]]
-    variance: list[float]  # the share that each component explains
-
-
 def read_points(autoencoder: Autoencoder) -> Points:
     """Read what `extract` wrote; raises `InputError` where its files don't fit each other or the model."""
     source = Latents.read(EXTRACT)
@@ -175,48 +160,6 @@ def snapshot(epoch: int, last: bool, points: Points) -> Snapshot:
     return Snapshot(epoch, latents, errors, sheet)
 
 
-def sheet_columns(count: int) -> int:
-    """How many images stand in a row of a sheet of `count`."""
-    return math.isqrt(count - 1) + 1
-
-
-def png_sheet(images: NDArray[Any]) -> bytes:
-    """Images [N, height, width], 0 to 255, in one grey PNG, row by row."""
-    count, height, width = images.shape
-    columns = sheet_columns(count)
-    rows = -(-count // columns)
-    grid = np.zeros((rows * columns, height, width), dtype=np.uint8)
-    grid[:count] = images
-    pixels = grid.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png", optimize=True)
-    return file.getvalue()
-
-
-def project(latents: Float32) -> Projection | None:
-    """The first three principal components of latents [N, latent size]; None where the plot can show all of them."""
-    size = latents.shape[1]
-    if size <= 3:
-        return None
-    from sklearn.decomposition import PCA
-
-    found = min(3, len(latents))
-    components, variance = np.zeros((3, size)), np.zeros(3)
-    if found > 1 and np.ptp(latents, axis=0).any():
-        pca = PCA(n_components=found, svd_solver="full").fit(latents.astype(np.float64))
-        components[:found], variance[:found] = pca.components_, pca.explained_variance_ratio_
-    mean = latents.mean(axis=0, dtype=np.float64)
-    return Projection(mean.tolist(), components.tolist(), variance.tolist())
-
-
-def place(latents: NDArray[Any], projection: Projection | None) -> NDArray[Any]:
-    """Where latents [N, latent size] stand in the plot, [N, up to 3]."""
-    if projection is None:
-        return latents
-    places: NDArray[Any] = (latents - np.array(projection.mean)) @ np.array(projection.components).T
-    return places
-
-
 def widen(low: float, high: float, share: float) -> list[float]:
     """The range with a margin on both sides; one of no width is made one of width 1."""
     margin = (high - low) * share if high > low else 0.5
@@ -233,48 +176,17 @@ def slider_ranges(latents: Float32) -> list[list[float]]:
 
 def axes(snapshots: Sequence[Snapshot], sliders: list[list[float]], projection: Projection | None) -> list[Any]:
     """The plot's axes: they hold every point after every epoch, and the sliders' ends where these are axes too."""
-    places = np.concatenate([place(each.latents, projection) for each in snapshots])  # [epochs * N, up to 3]
+    latents = np.concatenate([each.latents for each in snapshots])  # [epochs * N, latent size]
+    places = latents if projection is None else projection.place(latents)  # [epochs * N, up to 3]
     if projection is None:
         places = np.concatenate([places, np.array(sliders).T])
         titles = [f"z{dimension}" for dimension in range(1, places.shape[1] + 1)]
     else:
-        titles = [f"PC{number} ({share:.0%})" for number, share in enumerate(projection.variance, start=1)]
+        titles = [f"PC{number} ({share:.0%})" for number, share in enumerate(projection.shares, start=1)]
     return [
         {"title": title, "range": widen(low, high, AXIS_MARGIN)}
         for title, low, high in zip(titles, places.min(axis=0).tolist(), places.max(axis=0).tolist(), strict=True)
     ]
-
-
-def round_mantissa(values: Float32, bits: int) -> Float32:
-    """Float32 rounded to the nearest with `bits` of its 23 mantissa bits: zeros, which compress well, in the rest."""
-    drop = 23 - bits
-    if drop == 0:
-        return values
-    whole = values.view(np.uint32) + np.uint32(1 << (drop - 1))
-    return (whole >> np.uint32(drop) << np.uint32(drop)).view(np.float32)
-
-
-def shrink(autoencoder: Autoencoder, latents: Float32) -> Autoencoder:
-    """The autoencoder with decoder weights in as few bits as still decode `latents` within TOLERANCE."""
-    exact = autoencoder.decode(latents)
-    for bits in range(12, 24, 2):
-        decoder = [(round_mantissa(weight, bits), round_mantissa(bias, bits)) for weight, bias in autoencoder.decoder]
-        short = replace(autoencoder, decoder=decoder)
-        if np.abs(short.decode(latents) - exact).max() <= TOLERANCE:
-            return short
-    return autoencoder
-
-
-def pack(arrays: Sequence[NDArray[Any]]) -> str:
-    """Float32 arrays end to end, as gzip of their bytes sorted by place (all the first ones first), in base64."""
-    flat = np.concatenate([array.astype("<f4").ravel() for array in arrays])
-    planes = flat.view(np.uint8).reshape(-1, 4).T.tobytes()
-    return encode(gzip.compress(planes, compresslevel=6, mtime=0))
-
-
-def encode(data: bytes) -> str:
-    """Bytes as base64 text."""
-    return base64.b64encode(data).decode("ascii")
 
 
 def flatten(values: Mapping[str, Any], labels: Mapping[str, str], parent: str = "") -> list[dict[str, Any]]:
@@ -303,24 +215,10 @@ def plotly() -> str:
     return (resources.files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
 
 
-def safe_json(value: Any) -> str:
-    """JSON that can stand in a script element: no text in it can end the element or begin a comment."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-def source_hash(script: str) -> str:
-    """What the page's content security policy calls this script by."""
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"'sha256-{encode(digest)}'"
-
-
 def facts(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
     """All that the page knows but weights, latents and pictures."""
     points, autoencoder = run.points, run.autoencoder
-    projection = project(points.latents)
+    projection = Projection.fit(points.latents)
     sliders = slider_ranges(points.latents)
     return {
         "dataset": points.source.dataset,
@@ -337,7 +235,7 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
         "decoderShapes": [list(weight.shape) for weight, _ in autoencoder.decoder],
         "epochs": [each.epoch for each in snapshots],
         "epochsTrained": len(run.curve),
-        "projection": projection and vars(projection),
+        "projection": projection and {"mean": projection.mean.tolist(), "components": projection.components.tolist()},
         "sliders": sliders,
         "axes": axes(snapshots, sliders, projection),
         "curve": [run.curve[number - 1] for number in spread(len(run.curve), CURVE_ROWS)],

@@ -18,6 +18,7 @@ from stages.shared.errors import InputError
 from stages.shared.figure import write_png
 from stages.shared.files import outputs
 from stages.shared.latents import Latents
+from stages.shared.projection import Projection
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -51,12 +52,21 @@ def choose_colormap(name: str) -> "Colormap":
     return colormaps[name]
 
 
+def place(latents: Latents) -> tuple[NDArray[np.float64], list[str]]:
+    """Where the points stand, [N, 1 to 3], and what each axis is."""
+    projection = Projection.fit(latents.values)
+    if projection is None:
+        return latents.values, [f"z{dimension}" for dimension in range(1, latents.values.shape[1] + 1)]
+    names = [f"principal component {number} ({share:.0%})" for number, share in enumerate(projection.shares, start=1)]
+    return projection.place(latents.values), names
+
+
 def draw(latents: Latents, p: Params, colormap: "Colormap") -> "Figure":
     """The points, each marked by its class: in 3-D, or flat for fewer latent dimensions, a lane a class for one."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    points, axis_names = latents.projected(3)  # [N, 1 to 3]
+    points, axis_names = place(latents)  # [N, 1 to 3]
     figure = Figure((p.width, p.height))
     figure.subplots_adjust(0.1, 0.05, 0.95, 0.95)
     axes: Any = figure.add_subplot(projection="3d" if points.shape[1] == 3 else None)

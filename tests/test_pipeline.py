@@ -50,7 +50,9 @@ def test_there_is_a_stage_for_each_module_and_section() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_module_deps_are_the_imports(stage: str) -> None:
-    declared = {path for path in paths(stage, "deps") if path.endswith(".py")}
+    sources = [ROOT / path for path in paths(stage, "deps") if path.startswith("stages/")]
+    modules = [module for path in sources for module in ([path] if path.is_file() else path.glob("*.py"))]
+    declared = {str(path.relative_to(ROOT)) for path in modules}
     assert declared == {str(path.relative_to(ROOT)) for path in imported_modules(ROOT / "stages" / f"{stage}.py")}
 
 

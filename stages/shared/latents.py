@@ -43,18 +43,3 @@ class Latents:
         if not np.isfinite(values).all() or min(*labels, *indices) < 0 or labels.max() >= len(classes):
             raise damaged(path, f"finite latents, and labels below {len(classes)}, the classes of {facts}")
         return cls(values, labels, indices, classes, dataset, split)
-
-    def projected(self, most: int) -> tuple[NDArray[np.float64], list[str]]:
-        """The points in at most so many dimensions, [N, dimensions], and what to call each axis.
-
-        A larger latent is projected on its first principal components.
-        """
-        size = self.values.shape[1]
-        if size <= most:
-            return self.values, [f"z{dimension}" for dimension in range(1, size + 1)]
-        from sklearn.decomposition import PCA
-
-        pca = PCA(most, svd_solver="full")
-        points = pca.fit_transform(self.values)
-        shares = pca.explained_variance_ratio_
-        return points, [f"principal component {i} ({share:.0%})" for i, share in enumerate(shares, start=1)]
