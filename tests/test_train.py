@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ RECIPE = {
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     """Where a stage may run: 200 and 50 images of 7 x 6 pixels."""
     download = tmp_path / "data" / "download"
     download.mkdir(parents=True)
@@ -44,7 +45,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def train(folder: Path, **changes) -> subprocess.CompletedProcess[str]:
+def train(folder: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
     (folder / "params.yaml").write_text(yaml.safe_dump({"train": RECIPE | changes}))
     return subprocess.run(
         [sys.executable, "-m", "stages.train"],
@@ -60,7 +61,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_it_writes_model_checkpoints_curve_and_metrics(folder):
+def test_it_writes_model_checkpoints_curve_and_metrics(folder: Path) -> None:
     run = train(folder)
     assert run.returncode == 0, run.stderr
     assert "noise, 200 images, on cpu" in run.stdout
@@ -92,7 +93,7 @@ def test_it_writes_model_checkpoints_curve_and_metrics(folder):
     assert autoencoder.training == RECIPE
 
 
-def test_two_runs_give_the_same_bytes(folder):
+def test_two_runs_give_the_same_bytes(folder: Path) -> None:
     runs = []
     for _ in range(2):
         train(folder, schedule="one-cycle")
@@ -114,7 +115,9 @@ def test_two_runs_give_the_same_bytes(folder):
         ({"device": "tpu"}, "train.device: expected"),
     ],
 )
-def test_what_cannot_be_trained_is_one_line_and_writes_nothing(folder, changes, message):
+def test_what_cannot_be_trained_is_one_line_and_writes_nothing(
+    folder: Path, changes: dict[str, Any], message: str
+) -> None:
     run = train(folder, **changes)
     assert run.returncode == 1
     assert run.stderr.startswith("params.yaml: ")
@@ -123,7 +126,7 @@ def test_what_cannot_be_trained_is_one_line_and_writes_nothing(folder, changes, 
     assert not contents(folder / "data" / "train")
 
 
-def test_a_loss_that_is_not_finite_names_epoch_and_rate_and_leaves_nothing(folder):
+def test_a_loss_that_is_not_finite_names_epoch_and_rate_and_leaves_nothing(folder: Path) -> None:
     # The sigmoid keeps the loss finite whatever the rate; only weights beyond float32 make it NaN.
     run = train(folder, learning_rate=1000.0, epochs=1000, layers=[64, 64, 64, 64, 64, 64])
     assert run.returncode == 1, run.stdout[-300:]
@@ -133,18 +136,18 @@ def test_a_loss_that_is_not_finite_names_epoch_and_rate_and_leaves_nothing(folde
     assert not contents(folder / "data" / "train")
 
 
-def test_one_cycle_takes_no_fewer_steps_than_it_needs():
+def test_one_cycle_takes_no_fewer_steps_than_it_needs() -> None:
     recipe = Params.model_validate(RECIPE | {"schedule": "one-cycle", "epochs": 1, "batch_size": 20})
     check(recipe, images=200, cores=2)  # 10 steps
     with pytest.raises(InputError, match="got 9 "):
         check(recipe, images=180, cores=2)
 
 
-def test_the_default_threads_are_taken_on_one_core():
+def test_the_default_threads_are_taken_on_one_core() -> None:
     check(Params.model_validate(RECIPE | {"threads": 2}), images=200, cores=1)
 
 
-def test_a_device_that_is_not_there_is_refused(monkeypatch):
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device("auto") == torch.device("cpu")

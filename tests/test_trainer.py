@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from stages.shared.autoencoder import ACTIVATIONS
+from stages.shared.files import Uint8
 from stages.shared.trainer import Network, Trainer, flatten, gradient, gradient_by_hand
 
 ROOT = Path(__file__).parent.parent
@@ -20,13 +22,13 @@ MODULES = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 torch.set_num_threads(1)
 
 
-def draw(count: int, height: int = 6, width: int = 5, seed: int = 0) -> np.ndarray:
+def draw(count: int, height: int = 6, width: int = 5, seed: int = 0) -> Uint8:
     """Blurred noise: random, but with something to learn."""
     noise = np.random.default_rng(seed).random((count, height, width))
     return (255 * noise.cumsum(axis=1) / height).astype(np.uint8)
 
 
-def trainer(images: np.ndarray, device: torch.device = CPU, **changes) -> Trainer:
+def trainer(images: Uint8, device: torch.device = CPU, **changes: Any) -> Trainer:
     recipe: dict[str, Any] = {
         "layers": [16, 8, 3],
         "activation": "relu",
@@ -39,12 +41,12 @@ def trainer(images: np.ndarray, device: torch.device = CPU, **changes) -> Traine
     return Trainer(images, **(recipe | changes), device=device)
 
 
-def curve(images: np.ndarray, **changes) -> list[float]:
+def curve(images: Uint8, **changes: Any) -> list[float]:
     t = trainer(images, **changes)
     return [loss for _ in range(3) for loss in (t.epoch(), t.test(images[:50]))]
 
 
-def plain_curve(images: np.ndarray, activation: str, schedule: str) -> list[float]:
+def plain_curve(images: Uint8, activation: str, schedule: str) -> list[float]:
     """The same training as anyone would write it."""
     torch.manual_seed(1)
     activate = MODULES[activation]
@@ -77,7 +79,7 @@ def plain_curve(images: np.ndarray, activation: str, schedule: str) -> list[floa
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
-def test_the_losses_are_those_of_a_plain_loop(activation, schedule):
+def test_the_losses_are_those_of_a_plain_loop(activation: str, schedule: str) -> None:
     images = draw(203)  # the last batch has 3
     ours = curve(images, activation=activation, schedule=schedule)
     assert ours == pytest.approx(plain_curve(images, activation, schedule), rel=1e-5)
@@ -87,7 +89,7 @@ def test_the_losses_are_those_of_a_plain_loop(activation, schedule):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("count", [1, 3, 64])
 @pytest.mark.parametrize("layers", [[2], [16, 8, 3]])
-def test_the_gradient_by_hand_is_autograds(activation, count, layers):
+def test_the_gradient_by_hand_is_autograds(activation: str, count: int, layers: list[int]) -> None:
     network = Network([30, *layers], activation).double()  # in float64, so that a small mistake is no rounding
     flat = flatten(network)
     assert flat.grad is not None
@@ -101,8 +103,8 @@ def test_the_gradient_by_hand_is_autograds(activation, count, layers):
         assert expected.abs().max() > 0
 
 
-def test_two_runs_give_the_same_weights_and_another_seed_gives_others():
-    def weights(seed):
+def test_two_runs_give_the_same_weights_and_another_seed_gives_others() -> None:
+    def weights(seed: int) -> bytes:
         t = trainer(draw(100), seed=seed)
         t.epoch()
         return t.parameters.detach().numpy().tobytes()
@@ -111,7 +113,7 @@ def test_two_runs_give_the_same_weights_and_another_seed_gives_others():
     assert weights(1) != weights(2)
 
 
-def test_the_test_loss_is_that_of_the_kept_autoencoder():
+def test_the_test_loss_is_that_of_the_kept_autoencoder() -> None:
     t = trainer(draw(64))
     t.epoch()
     images = draw(5000, seed=2)  # more than one part
@@ -120,7 +122,7 @@ def test_the_test_loss_is_that_of_the_kept_autoencoder():
     assert t.test(images) == pytest.approx(np.square(error).mean(), rel=1e-5)
 
 
-def test_training_does_not_change_the_kept_autoencoder():
+def test_training_does_not_change_the_kept_autoencoder() -> None:
     t = trainer(draw(64))
     kept = t.autoencoder({})
     before = kept.encoder[0][0].copy()
@@ -128,11 +130,11 @@ def test_training_does_not_change_the_kept_autoencoder():
     np.testing.assert_array_equal(kept.encoder[0][0], before)
 
 
-def test_progress_sees_every_batch_of_a_new_order():
+def test_progress_sees_every_batch_of_a_new_order() -> None:
     t = trainer(draw(20))
-    seen = []
+    seen: list[list[list[int]]] = []
 
-    def progress(batches):
+    def progress(batches: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         seen.append([indices.tolist() for indices in batches])
         return batches
 
@@ -143,7 +145,7 @@ def test_progress_sees_every_batch_of_a_new_order():
     assert seen[0] != seen[1]
 
 
-def test_one_cycle_fills_a_rate_that_is_a_tensor():
+def test_one_cycle_fills_a_rate_that_is_a_tensor() -> None:
     """A captured CUDA graph reads the rate from one place: the schedule must not put another tensor there."""
     t = trainer(draw(80))
     rate = torch.tensor(0.01)
@@ -157,7 +159,7 @@ def test_one_cycle_fills_a_rate_that_is_a_tensor():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
-def test_memory_grows_by_no_more_than_the_images_themselves(tmp_path):
+def test_memory_grows_by_no_more_than_the_images_themselves(tmp_path: Path) -> None:
     count = 200_000
     path = tmp_path / "images.npy"
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, 28, 28))  # sparse: no disk space
@@ -188,23 +190,23 @@ print(peak() - before)
 class TestCuda:
     CUDA = torch.device("cuda")
 
-    def test_the_capture_leaves_weights_and_optimizer_as_they_were(self):
+    def test_the_capture_leaves_weights_and_optimizer_as_they_were(self) -> None:
         images = draw(203)
         on_cuda, on_cpu = trainer(images, self.CUDA), trainer(images)
         assert torch.equal(on_cuda.parameters.detach().cpu(), on_cpu.parameters.detach())
         assert all(not state.any() for state in on_cuda.optimizer.state[on_cuda.parameters].values())
 
     @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
-    def test_the_losses_are_those_of_the_cpu(self, schedule):
+    def test_the_losses_are_those_of_the_cpu(self, schedule: str) -> None:
         images = draw(203)
         ours = curve(images, device=self.CUDA, schedule=schedule)
         assert ours == pytest.approx(curve(images, schedule=schedule), rel=1e-3)
 
-    def test_two_runs_give_the_same_losses(self):
+    def test_two_runs_give_the_same_losses(self) -> None:
         images = draw(203)
         assert curve(images, device=self.CUDA) == curve(images, device=self.CUDA)
 
-    def test_images_that_do_not_fit_stay_on_the_host(self, monkeypatch):
+    def test_images_that_do_not_fit_stay_on_the_host(self, monkeypatch: pytest.MonkeyPatch) -> None:
         images = draw(203)
         resident = curve(images, device=self.CUDA)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
