@@ -2,7 +2,6 @@
 
 import importlib
 import re
-import reprlib
 import time
 from contextlib import chdir
 from copy import deepcopy
@@ -332,7 +331,7 @@ def test_documents_near_the_valid_one(stage: str, folder: Path, torture: bool, s
         if message:
             lines = message.splitlines()
             assert all(line.startswith("params.yaml: ") and len(line) < 500 for line in lines)
-            keys = [reprlib.repr(key)[1:-1] for key in touched] + ["not valid YAML", "not usable YAML", "and "]
+            keys = [repr(key)[1:-1][:8] for key in touched] + ["not valid YAML", "not usable YAML", "and "]
             assert any(key in message for key in keys)
         assert names(folder) == ["data", "params.yaml"]
 
@@ -375,8 +374,7 @@ def test_a_missing_file_and_a_folder_in_its_place(project: Project) -> None:
 
 
 def test_a_rate_that_dvc_writes_is_a_number(project: Project) -> None:
-    """`dvc exp run -S train.learning_rate=0.00001` writes `1e-05`."""
-    project.edit({"train": {"learning_rate": 0.00001}})
+    """`dvc exp run -S train.learning_rate=0.00001` writes `1e-05`, which PyYAML takes for a word."""
     path = project.root / "params.yaml"
     path.write_text(re.sub(r"learning_rate: \S+", "learning_rate: 1e-05", path.read_text()))
-    assert project.stage("train").returncode == 0
+    assert begin("train", project.root) is None

@@ -92,12 +92,11 @@ class Autoencoder:
 
         Raises `InputError` where it is missing, damaged, or has layer sizes that don't match its weights.
         """
+        plain(path).open("rb").close()  # whose error says why; safe_open's would always be that there is no such file
         try:
-            with safe_open(plain(path), framework="numpy") as file:
+            with safe_open(path, framework="numpy") as file:
                 header = json.loads((file.metadata() or {}).get(_METADATA, "null"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        except FileNotFoundError:
-            raise FileNotFoundError(2, "not found", str(path)) from None
         except (SafetensorError, ValueError, RecursionError) as error:
             raise damaged(path, f"a safetensors file, got: {error}") from None
         return _assemble(path, header, tensors)
