@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 SMALL = {
     "download": {"dataset": "synthetic", "synthetic": {"train_images": 300, "test_images": 100, "seed": 0}},
-    "train": {"epochs": 2, "device": "cpu"},
+    "train": {"epochs": 2, "device": "cpu", "threads": 1},
     "extract": {"count": 40},
 }
 
