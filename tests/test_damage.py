@@ -87,6 +87,8 @@ def test_cut_off(stage: str, dep: str, damageable: Path, torture: bool, state: S
         draw = random.Random(name)
         lengths = {0, 1, len(data) - 1, len(data) // 2, *draw.choices(range(len(data)), k=300 if torture else 10)}
         lengths |= set(range(min(len(data), HEADER)) if torture else draw.choices(range(min(len(data), 300)), k=10))
+        if name.endswith(".csv"):  # where what is left is a table still
+            lengths |= {length for length in range(1, len(data)) if data[length - 1 : length] == b"\n"}
         for length in lengths:
             with replaced(path, data[:length]):
                 message = begin(stage, damageable)
