@@ -77,6 +77,7 @@ def damageable(finished: Project, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("stage", "dep"), READS)
 def test_cut_off(stage: str, dep: str, damageable: Path, torture: bool, state: State) -> None:
     """Every length is refused, except where white space alone is missing."""
@@ -101,6 +102,7 @@ def test_cut_off(stage: str, dep: str, damageable: Path, torture: bool, state: S
     state("damaged inputs: cut off", lengths=cuts)
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("stage", "dep"), READS)
 def test_flipped_bits(stage: str, dep: str, damageable: Path, torture: bool, state: State) -> None:
     """A flip is refused, or makes other contents that are as good as any: another pixel, weight, digit or letter."""
@@ -110,8 +112,8 @@ def test_flipped_bits(stage: str, dep: str, damageable: Path, torture: bool, sta
         path = damageable / name
         data = path.read_bytes()
         draw = random.Random(name)
-        places = [draw.randrange(8 * min(HEADER, len(data))) for _ in range(400 if torture else 16)]
-        places += [draw.randrange(8 * len(data)) for _ in range(50 if torture else 3)]
+        places = [draw.randrange(8 * min(HEADER, len(data))) for _ in range(150 if torture else 16)]
+        places += [draw.randrange(8 * len(data)) for _ in range(30 if torture else 3)]
         for place in places:
             flipped = bytearray(data)
             flipped[place // 8] ^= 1 << place % 8
@@ -124,6 +126,7 @@ def test_flipped_bits(stage: str, dep: str, damageable: Path, torture: bool, sta
     state("damaged inputs: flipped bits", **counts)
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("stage", "dep"), READS)
 def test_replaced(stage: str, dep: str, damageable: Path, state: State) -> None:
     """Empty, gone, unreadable, a folder, a pipe, a device, a link to nowhere or to itself, text, another's contents."""
