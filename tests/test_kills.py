@@ -174,7 +174,8 @@ def test_the_next_repro_makes_good(kill: Kill, project: Project, finished: Proje
         assert not repro.members(), "a process outlives its dvc"
     if kill.way != "SIGINT all":  # what DVC prints on Ctrl-C outside of a stage is its own
         assert "Traceback" not in output
-    assert "stages/" not in output.partition("Traceback")[2]
+    elif kill.share * length > 0.5:  # earlier, Python itself may still be starting
+        assert "stages/" not in output.partition("Traceback")[2]
     for path, content in project.contents().items():
         assert ".partial" in path or content == whole[path], f"{path} is half-written"
     if any(is_empty(project.root / path) for path in (".dvc/tmp/rwlock", "dvc.lock")):

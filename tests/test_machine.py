@@ -148,9 +148,12 @@ def test_no_locale_or_no_home(setting: dict[str, str], project: Project) -> None
     assert project.contents() == whole
 
 
-def test_dvc_without_a_home(project: Project) -> None:
+@mounts
+def test_dvc_with_a_home_that_cannot_be_written(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
     project.edit({"plot": {"style": "points"}})
-    result = project.run("dvc", "repro", env=C_LOCALE | {"HOME": "/dev/null"})
+    script = "mount -t tmpfs -o ro tmpfs ../home && HOME=$PWD/../home dvc repro"
+    result = project.run("unshare", "--mount", "sh", "-c", script, env=C_LOCALE)
     assert result.returncode == 0, result.stderr
 
 
