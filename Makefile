@@ -3,7 +3,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo repro test torture lint bench lock clean
+.PHONY: help demo repro test torture lint audit bench lock clean
 
 help:
 	@echo 'make demo     set up, then the whole pipeline on garments drawn by the project: offline, in demo/'
@@ -11,6 +11,7 @@ help:
 	@echo 'make test     set up, then every test'
 	@echo 'make torture  the long form of the tests that break things on purpose'
 	@echo 'make lint     ruff and mypy'
+	@echo 'make audit    the dependencies against the public list of known vulnerabilities'
 	@echo 'make bench    the benchmarks, with their tables'
 	@echo 'make lock     requirements*.txt anew, from pyproject.toml'
 	@echo 'make clean    remove the environment, the demo and all caches, DVC'"'"'s too'
@@ -49,6 +50,10 @@ lint: .venv/installed-test
 	ruff check
 	ruff format --check
 	mypy
+
+audit: .venv/installed-test
+	pip-audit --disable-pip --require-hashes --progress-spinner off --requirement requirements.txt
+	pip-audit --disable-pip --require-hashes --progress-spinner off --requirement requirements-test.txt
 
 bench: .venv/installed-test
 	python -m benchmarks

@@ -31,7 +31,7 @@ from stages.shared.projection import Projection
 EXTRACT = Path("data/extract")
 TRAIN = Path("data/train")
 METRICS = Path("data/evaluate/metrics.json")
-SOURCES = Path("stages/explorer")
+SOURCES = Path(__file__).parent / "explorer"
 FOLDER = Path("data/explore")
 
 # In this order they make one script: what a file uses at load stands above it.
@@ -134,6 +134,9 @@ def read_curve() -> list[list[float]]:
         raise damaged(path, f"numbers, got: {error}") from None
     if [row[0] for row in curve] != list(range(1, len(curve) + 1)) or not np.isfinite(curve).all():
         raise damaged(path, "the epochs 1, 2, … with finite losses")
+    checkpoints = TRAIN / "checkpoints"
+    if len(curve) != (found := len(list(checkpoints.iterdir()))):
+        raise damaged(checkpoints, f"{len(curve)} files, as {path} has epochs, got {found}")
     return curve
 
 
@@ -144,15 +147,19 @@ def spread(total: int, most: int) -> list[int]:
     return [round(number) for number in np.linspace(1, total, min(most, total))]
 
 
-def snapshot(epoch: int, last: bool, points: Points) -> Snapshot:
-    """What the autoencoder was after `epoch`: latents, errors and, but for the last, reconstructions."""
+def read_checkpoint(epoch: int, points: Points) -> Autoencoder:
+    """The autoencoder after `epoch`; raises `InputError` where it is not one of these images and latents."""
     path = TRAIN / "checkpoints" / f"{epoch}.safetensors"
     autoencoder = Autoencoder.read(path)
-    if (autoencoder.height, autoencoder.width, autoencoder.latent_size) != (
-        *points.images.shape[1:],
-        points.latents.shape[1],
-    ):
+    sizes = (autoencoder.height, autoencoder.width, autoencoder.latent_size)
+    if sizes != (*points.images.shape[1:], points.latents.shape[1]):
         raise damaged(path, "images and latents of the same size as in data/extract")
+    return autoencoder
+
+
+def snapshot(epoch: int, last: bool, points: Points) -> Snapshot:
+    """What the autoencoder was after `epoch`: latents, errors and, but for the last, reconstructions."""
+    autoencoder = read_checkpoint(epoch, points)
     latents = points.latents if last else autoencoder.encode(points.images)
     reconstructions = autoencoder.decode(latents)  # [N, height, width]
     errors: Float32 = ((reconstructions - points.images / np.float32(255)) ** 2).mean(axis=(1, 2))
@@ -203,7 +210,7 @@ def flatten(values: Mapping[str, Any], labels: Mapping[str, str], parent: str = 
 
 def read_figures(dataset: str) -> list[dict[str, Any]]:
     """The numbers of `evaluate`, in its order; raises `InputError` where they are another data set's."""
-    values = read_json(METRICS, ["dataset"])
+    values = read_json(METRICS, ["dataset", "test_mse"])
     if values["dataset"] != dataset:
         raise damaged(METRICS, f"the figures of {dataset}, got those of {values['dataset']!r:.60}")
     leaves = flatten(values, LABELS)
@@ -321,6 +328,8 @@ def main() -> None:
     autoencoder = Autoencoder.read(TRAIN / "autoencoder.safetensors")
     points = read_points(autoencoder)
     learned = Run(points, autoencoder, read_curve(), read_figures(points.source.dataset))
+    for epoch in spread(len(learned.curve), p.epochs):
+        read_checkpoint(epoch, points)  # a damaged one is refused before the work starts
     with outputs(FOLDER) as folder:
         text, epochs = build(p, learned)
         (folder / "explorer.html").write_text(text, encoding="utf-8", newline="\n")

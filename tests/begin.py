@@ -27,13 +27,14 @@ def begin(stage: str, root: Path | None) -> str | None:
     """Begin `stage` in the project at `root`, or in the current folder.
 
     Returns None where it would go on to write, and else what it says as it exits with 1.
-    Anything else, as an exception that `command.run` lets through, is the test's failure.
+    Anything else, as an exception that `command.explain` knows nothing of, is the test's failure.
     """
     module = importlib.import_module(f"stages.{stage}")
     with (
         chdir(root) if root else nullcontext(),
         patch.object(module, "outputs", _ready),
         patch("signal.signal"),
+        patch("sys.excepthook"),
         patch.dict("os.environ"),
         warnings.catch_warnings(),
         threadpool_limits(1),
@@ -43,9 +44,8 @@ def begin(stage: str, root: Path | None) -> str | None:
             command.run(module.main)
         except Ready:
             return None
-        except SystemExit as exit_:
-            message = exit_.code
-        else:
-            pytest.fail(f"{stage} has written nothing")
-    assert isinstance(message, str), message
-    return message
+        except Exception as error:
+            if message := command.explain(error):
+                return message
+            raise
+    pytest.fail(f"{stage} has written nothing")

@@ -133,7 +133,7 @@ def make(
     ]
     write_csv(root / "data/extract/latents.csv", header, table)
     np.save(root / "data/extract/images.npy", made.images)
-    facts = {"dataset": dataset, "classes": names, "split": "train", "selection": "random"}
+    facts = {"dataset": dataset, "classes": names, "split": "train", "selection": "random", "count": len(labels)}
     write_json(root / "data/extract/selection.json", facts)
     (root / "data/evaluate").mkdir()
     figures = {"dataset": dataset, "test_mse": 0.0231, "knn_accuracy": 0.736, "collapsed_dimensions": 0}

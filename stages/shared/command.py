@@ -46,7 +46,7 @@ def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
 
 
 def _report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if (message := _explain(error)) is None:
+    if (message := explain(error)) is None:
         sys.__excepthook__(kind, error, traceback)
     else:
         print(message, file=sys.stderr)
@@ -77,7 +77,7 @@ def run(main: Callable[[], None]) -> None:
     main()
 
 
-def _explain(error: BaseException) -> str | None:
+def explain(error: BaseException) -> str | None:
     """What to tell the user; None where the error is a bug."""
     text = " ".join(str(error).split())
     if isinstance(error, InputError):
