@@ -836,7 +836,7 @@ def lose_checkpoint(small: Made) -> None:
         (break_figures, "data/evaluate/metrics.json: damaged: expected the figures of fashion-mnist"),
         (break_latents, "data/extract/latents.csv: damaged: expected 3 latent dimensions, as the model's, got 2"),
         (break_checkpoint, "data/train/checkpoints/1.safetensors: damaged"),
-        (lose_checkpoint, "data/train/checkpoints/1.safetensors: not found"),
+        (lose_checkpoint, "data/train/checkpoints: damaged: expected"),
     ],
 )
 def test_damaged_inputs(small: Made, damage: Callable[[Made], None], message: str) -> None:
