@@ -35,15 +35,13 @@ class Kill:
 
 
 def kills(torture: bool) -> list[Kill]:
-    """Every way at three moments of every stage, or ten of all these; and DVC killed as a stage begins."""
+    """Every way at three moments of every stage, or ten of all these."""
     chance = random.Random(5)
     pairs = [(stage, way) for way in WAYS for stage in STAGES]
     if not torture:
         pairs = [(STAGES[number % len(STAGES)], WAYS[number % len(WAYS)]) for number in range(10)]
     thirds = (0, 1, 2) if torture else (None,)
-    # Before the stage's process can know who its parent is.
-    at_once = [Kill(STAGES[0], "SIGKILL dvc", 0, shell) for shell in SHELLS[:2]]
-    return at_once + [
+    return [
         Kill(stage, way, chance.random() if third is None else (third + chance.random()) / 3, SHELLS[n % len(SHELLS)])
         for n, (stage, way) in enumerate(pairs)
         for third in thirds
@@ -128,7 +126,8 @@ class Repro:
     def __exit__(self, *_: object) -> None:
         for process in self.members():
             process.kill()
-        self.process.wait()
+        with self.process:  # waits, and closes its pipe
+            pass
 
     def members(self) -> list[psutil.Process]:
         """What lives of the session."""
@@ -140,6 +139,13 @@ class Repro:
                 return False
 
         return [process for process in psutil.process_iter() if is_member(process)]
+
+    def ends(self) -> bool:
+        """Whether the last of them ends in time."""
+        deadline = time.monotonic() + PATIENCE
+        while self.members() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return not self.members()
 
     def kill(self, way: str) -> None:
         name, target = way.split()
@@ -156,6 +162,17 @@ class Repro:
                 others[-1].send_signal(number)
 
 
+@pytest.mark.parametrize("delay", [0, 4], ids=["as it begins", "as it trains"])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_no_stage_outlives_its_dvc(shell: str, delay: float, project: Project) -> None:
+    project.edit({"train": {"epochs": 100_000}})
+    with Repro(project, "train", shell) as repro:
+        time.sleep(delay)
+        repro.kill("SIGKILL dvc")
+        assert repro.ends()
+    assert not [path for path in project.contents("data/train") if not path.endswith(".gitignore")]
+
+
 def is_empty(path: Path) -> bool:
     return path.exists() and path.read_bytes() == b""
 
@@ -168,10 +185,7 @@ def test_the_next_repro_makes_good(kill: Kill, project: Project, finished: Proje
         time.sleep(kill.share * length)
         repro.kill(kill.way)
         output = repro.output + repro.process.communicate()[0]
-        deadline = time.monotonic() + PATIENCE
-        while repro.members() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not repro.members(), "a process outlives its dvc"
+        assert repro.ends(), "a process outlives its dvc"
     if kill.way != "SIGINT all":  # what DVC prints on Ctrl-C outside of a stage is its own
         assert "Traceback" not in output
     elif kill.share * length > 0.5:  # earlier, Python itself may still be starting
