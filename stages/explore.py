@@ -11,7 +11,6 @@ import gzip
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from stages.explorer.bundle import plotly
 from stages.explorer.packing import encode, pack, png_sheet, safe_json, sheet_columns, shrink, source_hash
 from stages.shared import params
 from stages.shared.autoencoder import Autoencoder, Float32
@@ -215,11 +215,6 @@ def read_figures(dataset: str) -> list[dict[str, Any]]:
         raise damaged(METRICS, f"the figures of {dataset}, got those of {values['dataset']!r:.60}")
     leaves = flatten(values, LABELS)
     return [leaf for leaf in leaves if isinstance(leaf["value"], int | float) and not isinstance(leaf["value"], bool)]
-
-
-def plotly() -> str:
-    """The source of plotly.js, as the `plotly` package brings it."""
-    return (resources.files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
 
 
 def facts(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
+from stages.explorer.bundle import plotly
+from stages.shared.errors import InputError
 from tests.explorer_run import NAMES, Made, edit_json, make
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -222,18 +224,26 @@ def grey(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def test_the_page_is_interactive_within_two_seconds(open_page: Open) -> None:
-    """By the clock or, on a machine that other tests keep busy, by what the page's main thread has computed by then."""
+    """By the clock, in the best of several loads: other tests keep the machine busy meanwhile."""
     times = []
-    for _ in range(5):
-        explorer = open_page(until=READY)
-        session = explorer.page.context.new_cdp_session(explorer.page)
-        session.send("Performance.enable", {"timeDomain": "threadTicks"})
-        metrics = {entry["name"]: entry["value"] for entry in session.send("Performance.getMetrics")["metrics"]}
-        clock = explorer.get("performance.getEntriesByName('interactive')[0].startTime") / 1000
-        times.append(min(clock, metrics["ThreadTime"]))
-        if times[-1] < 2:
+    for _ in range(12):
+        times.append(open_page(until=READY).get("performance.getEntriesByName('interactive')[0].startTime"))
+        if times[-1] < 2000:
             break
-    assert min(times) < 2
+    assert min(times) < 2000, times
+
+
+def test_the_page_brings_only_what_it_draws(explorer: Explorer) -> None:
+    assert set(explorer.get("Object.keys(Plotly.PlotSchema.get().traces)")) == {"scatter", "scatter3d"}
+
+
+def test_another_build_of_plotly_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for source in ("window.Plotly = {}", 'var a=w((e,t)=>{t.exports={name:"scatter3d"}})', "R.register([a(),b()])"):
+        (tmp_path / "package_data").mkdir(exist_ok=True)
+        (tmp_path / "package_data" / "plotly.min.js").write_text(source)
+        monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
+        with pytest.raises(InputError, match=r"install the version that requirements\.txt names"):
+            plotly.__wrapped__()
 
 
 @pytest.mark.parametrize(("activation", "latent_size"), [("relu", 3), ("silu", 2), ("gelu", 5)])

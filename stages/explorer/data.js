@@ -1,5 +1,12 @@
 // What the page was given: facts (JSON), and packed numbers and pictures.
 
+// Every 2-D canvas in memory, not on the GPU: they are small, Plotly reads its letters back from some, and the GPU may
+// still be starting.
+const getContext = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, options) {
+  return getContext.call(this, kind, kind === "2d" ? { ...options, willReadFrequently: true } : options);
+};
+
 const element = (id) => document.getElementById(id);
 const facts = JSON.parse(element("facts").textContent);
 const count = facts.indices.length;

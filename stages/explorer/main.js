@@ -1,7 +1,9 @@
 // Start: unpack, build each part, show the state that the URL asks for.
 
 async function start() {
-  await loadModel();
+  const model = loadModel(); // its inflating and Plotly's loading go on side by side
+  await loadPlotly();
+  await model;
   Object.assign(state, restored());
   buildTheme();
   buildLegend();
@@ -12,8 +14,6 @@ async function start() {
   buildHeader();
   element("share").onclick = copyLink;
   set({ ...state }); // every part shows itself
-  await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
-  await loadPlotly(); // its five megabytes hold everything up, so the rest is there before
   await buildPlot();
   buildKeys();
   addEventListener("hashchange", () => {
