@@ -77,7 +77,7 @@ def gradient_by_hand(network: Network, x: Tensor) -> Tensor:
 
     inputs = [x]  # of each layer: [N, in]
     for layer in layers:
-        torch.addmm(layer.bias, inputs[-1], layer.weight.t(), out=layer.before)
+        torch.addmm(layer.bias, inputs[-1], layer.transposed, out=layer.before)
         layer.activation.forward(layer.before, out=layer.after)
         inputs.append(layer.after)
 
@@ -122,6 +122,7 @@ class _Workspace(NamedTuple):
     """A linear layer with its activation: its tensors, and the memory for what one batch makes of them."""
 
     weight: Tensor  # [out, in]
+    transposed: Tensor  # [in, out], the same memory
     weight_grad: Tensor
     bias: Tensor  # [out]
     bias_grad: Tensor
@@ -136,9 +137,11 @@ def _workspaces(network: Network, count: int) -> Iterator[_Workspace]:
     for linear, following in pairwise(modules):
         if isinstance(linear, nn.Linear):
             before = linear.weight.new_empty(count, linear.out_features)
-            after = before if isinstance(following, nn.Linear) else torch.empty_like(before)
+            # In place where the way back needs no input: less memory to go through.
+            after = torch.empty_like(before) if isinstance(following, nn.SiLU | nn.GELU) else before
             yield _Workspace(
                 weight=linear.weight.data,
+                transposed=linear.weight.data.t(),
                 weight_grad=linear.weight.grad,  # type: ignore[arg-type]
                 bias=linear.bias.data,
                 bias_grad=linear.bias.grad,  # type: ignore[arg-type]
