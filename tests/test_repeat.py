@@ -1,6 +1,7 @@
 """The same params and seed give the same bytes, wherever and whenever."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -32,6 +33,15 @@ def test_two_whole_runs(setting: dict[str, str], finished: Project, tmp_path: Pa
     assert result.returncode == 0, result.stdout + result.stderr
     assert hashes(changed) == hashes(finished)
     assert (changed.root / "dvc.lock").read_bytes() == (finished.root / "dvc.lock").read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux confines a process to some cores")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core is all there is")
+def test_one_core_gives_what_more_do(finished: Project, tmp_path: Path) -> None:
+    confined = Project.create(tmp_path / "project")
+    result = confined.run("taskset", "--cpu-list", "0", "dvc", "repro")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert hashes(confined) == hashes(finished)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -60,6 +60,9 @@ def _take_over() -> None:
 # Only where a stage is the program (`python -m stages.…`): a notebook's or a test's process is its own.
 if (getattr(sys.modules["__main__"].__spec__, "name", None) or "").startswith("stages."):
     _take_over()
+    # NumPy's products on one thread: shared out among cores, their sums would differ in the last bits with the number
+    # of cores. Nothing here is large enough to miss them. PyTorch has its own threads, `train.threads`.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def run(main: Callable[[], None]) -> None:

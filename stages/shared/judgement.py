@@ -64,16 +64,14 @@ class Principal:
         Takes fewer components where there are fewer images or pixels.
         """
         from sklearn.decomposition import PCA
-        from threadpoolctl import threadpool_limits
 
         pixels = images[0].size
         most = max(2, _PCA_BYTES // (4 * pixels))
         if len(images) > most:
             images = images[np.sort(np.random.default_rng(seed).choice(len(images), most, replace=False))]
         pca = PCA(min(components, len(images), pixels), svd_solver="covariance_eigh")
-        # On one thread, since at this size OpenBLAS's eigenvalues gain nothing from more, and where the other cores are
-        # busy take several times as long. Where nothing varies, the share of variance explained, not used here, is 0/0.
-        with threadpool_limits(1), np.errstate(invalid="ignore"):
+        # Where nothing varies, the share of variance explained, which is not used here, is 0/0.
+        with np.errstate(invalid="ignore"):
             return cls(pca.fit(scale(images)))
 
     def encode(self, images: Uint8) -> Float32:
