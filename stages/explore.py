@@ -24,12 +24,13 @@ from stages.shared import params
 from stages.shared.autoencoder import Autoencoder, Float32
 from stages.shared.dataset import read_images
 from stages.shared.errors import InputError
-from stages.shared.files import Uint8, damaged, outputs, read_csv, read_json
+from stages.shared.files import Uint8, damaged, outputs, read_json
+from stages.shared.history import Losses, checkpoint, read_history
 from stages.shared.latents import Latents
 from stages.shared.projection import Projection
 
 EXTRACT = Path("data/extract")
-TRAIN = Path("data/train")
+MODEL = Path("data/train/autoencoder.safetensors")
 METRICS = Path("data/evaluate/metrics.json")
 SOURCES = Path(__file__).parent / "explorer"
 FOLDER = Path("data/explore")
@@ -95,7 +96,7 @@ class Run:
 
     points: Points
     autoencoder: Autoencoder
-    curve: list[list[float]]  # rows of epoch, train loss, test loss
+    history: list[Losses]
     figures: list[dict[str, Any]]
 
 
@@ -124,22 +125,6 @@ def read_points(autoencoder: Autoencoder) -> Points:
     return Points(images, source.values.astype(np.float32), source, str(selection))
 
 
-def read_curve() -> list[list[float]]:
-    """Read `loss.csv`: rows of epoch (1, 2, …), train and test loss; raises `InputError`."""
-    path = TRAIN / "loss.csv"
-    names = ["epoch", "train_loss", "test_loss"]
-    try:
-        curve = [[float(row[name]) for name in names] for row in read_csv(path, names)]
-    except ValueError as error:
-        raise damaged(path, f"numbers, got: {error}") from None
-    if [row[0] for row in curve] != list(range(1, len(curve) + 1)) or not np.isfinite(curve).all():
-        raise damaged(path, "the epochs 1, 2, … with finite losses")
-    checkpoints = TRAIN / "checkpoints"
-    if len(curve) != (found := len(list(checkpoints.iterdir()))):
-        raise damaged(checkpoints, f"{len(curve)} files, as {path} has epochs, got {found}")
-    return curve
-
-
 def spread(total: int, most: int) -> list[int]:
     """At most `most` of the numbers 1 … total, evenly spread, the last always among them, and the first from two on."""
     if most == 1:
@@ -149,11 +134,10 @@ def spread(total: int, most: int) -> list[int]:
 
 def read_checkpoint(epoch: int, points: Points) -> Autoencoder:
     """The autoencoder after `epoch`; raises `InputError` where it is not one of these images and latents."""
-    path = TRAIN / "checkpoints" / f"{epoch}.safetensors"
-    autoencoder = Autoencoder.read(path)
+    autoencoder = Autoencoder.read(checkpoint(epoch))
     sizes = (autoencoder.height, autoencoder.width, autoencoder.latent_size)
     if sizes != (*points.images.shape[1:], points.latents.shape[1]):
-        raise damaged(path, "images and latents of the same size as in data/extract")
+        raise damaged(checkpoint(epoch), "images and latents of the same size as in data/extract")
     return autoencoder
 
 
@@ -236,11 +220,11 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
         "encoderSizes": [autoencoder.encoder[0][0].shape[1], *(len(bias) for _, bias in autoencoder.encoder)],
         "decoderShapes": [list(weight.shape) for weight, _ in autoencoder.decoder],
         "epochs": [each.epoch for each in snapshots],
-        "epochsTrained": len(run.curve),
+        "epochsTrained": len(run.history),
         "projection": projection and {"mean": projection.mean.tolist(), "components": projection.components.tolist()},
         "sliders": sliders,
         "axes": axes(snapshots, sliders, projection),
-        "curve": [run.curve[number - 1] for number in spread(len(run.curve), CURVE_ROWS)],
+        "curve": [run.history[number - 1] for number in spread(len(run.history), CURVE_ROWS)],
         "figures": run.figures,
         "training": flatten(autoencoder.training, {}),
         "neighbors": p.neighbors,
@@ -281,7 +265,7 @@ def build(p: Params, run: Run) -> tuple[str, list[int]]:
 
     Raises `InputError` where not even the last epoch fits.
     """
-    total = len(run.curve)
+    total = len(run.history)
     latents = run.points.latents
     corners = np.array(slider_ranges(latents), dtype=np.float32).T  # [2, latent size]
     run = replace(run, autoencoder=shrink(run.autoencoder, np.concatenate([latents, corners])))
@@ -320,16 +304,16 @@ def too_large(fixed: Mapping[str, str]) -> InputError:
 
 def main() -> None:
     p = params.read("explore", Params)
-    autoencoder = Autoencoder.read(TRAIN / "autoencoder.safetensors")
+    autoencoder = Autoencoder.read(MODEL)
     points = read_points(autoencoder)
-    learned = Run(points, autoencoder, read_curve(), read_figures(points.source.dataset))
-    for epoch in spread(len(learned.curve), p.epochs):
+    learned = Run(points, autoencoder, read_history(), read_figures(points.source.dataset))
+    for epoch in spread(len(learned.history), p.epochs):
         read_checkpoint(epoch, points)  # a damaged one is refused before the work starts
     with outputs(FOLDER) as folder:
         text, epochs = build(p, learned)
         (folder / "explorer.html").write_text(text, encoding="utf-8", newline="\n")
-    if len(epochs) < len(learned.curve):
-        print(f"explore: of {len(learned.curve)} epochs the page shows {', '.join(map(str, epochs))}")
+    if len(epochs) < len(learned.history):
+        print(f"explore: of {len(learned.history)} epochs the page shows {', '.join(map(str, epochs))}")
     print(f"explore: {FOLDER / 'explorer.html'}, {len(text.encode()) / 1e6:.1f} MB, opens in a browser")
 
 

@@ -18,14 +18,13 @@ from stages.shared.autoencoder import Autoencoder, Float32
 from stages.shared.dataset import Classes, read_images
 from stages.shared.errors import InputError
 from stages.shared.figure import show_grid, write_png
-from stages.shared.files import damaged, outputs, read_csv
+from stages.shared.files import damaged, outputs
+from stages.shared.history import checkpoint, read_history
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOWNLOAD = Path("data/download")
-CHECKPOINTS = Path("data/train/checkpoints")
-LOSSES = Path("data/train/loss.csv")
 FOLDER = Path("data/render")
 TILE = 1.1  # inches a picture
 
@@ -62,36 +61,20 @@ def draw_rows(rows: Sequence[tuple[str, Float32]], indices: Sequence[int], title
     return figure
 
 
-def read_losses(path: Path) -> list[float]:
-    """The test loss after each epoch, from `loss.csv`; raises `InputError` where it is missing or damaged."""
-    rows = read_csv(path, ["epoch", "train_loss", "test_loss"])
-    try:
-        epochs = [int(row["epoch"]) for row in rows]
-        losses = [float(row["test_loss"]) for row in rows]
-    except ValueError as error:
-        raise damaged(path, f"numbers, got: {error}") from None
-    if epochs != list(range(1, len(rows) + 1)) or not np.isfinite(losses).all():
-        raise damaged(path, "epochs from 1 on, and finite losses")
-    return losses
-
-
-def read_checkpoints(folder: Path, count: int) -> list[Autoencoder]:
-    """The autoencoder after each epoch, from `folder`'s `count` files; raises `InputError` where they are others."""
-    found = len(list(folder.iterdir()))
-    if found != count:
-        raise damaged(folder, f"{count} files, as {LOSSES} has epochs, got {found}")
-    autoencoders = [Autoencoder.read(folder / f"{epoch}.safetensors") for epoch in range(1, count + 1)]
+def read_checkpoints(count: int) -> list[Autoencoder]:
+    """The autoencoder after each of `count` epochs; raises `InputError` where they aren't of images of one size."""
+    autoencoders = [Autoencoder.read(checkpoint(epoch)) for epoch in range(1, count + 1)]
     for epoch, autoencoder in enumerate(autoencoders, start=1):
         if (autoencoder.height, autoencoder.width) != (autoencoders[0].height, autoencoders[0].width):
-            raise damaged(folder / f"{epoch}.safetensors", "the height and width of 1.safetensors")
+            raise damaged(checkpoint(epoch), f"the height and width of {checkpoint(1).name}")
     return autoencoders
 
 
 def main() -> None:
     p = params.read("render", Params)
     classes = Classes.read(DOWNLOAD / "classes.json")
-    losses = read_losses(LOSSES)
-    autoencoders = read_checkpoints(CHECKPOINTS, len(losses))
+    history = read_history()
+    autoencoders = read_checkpoints(len(history))
     images = read_images(DOWNLOAD / f"{p.split}_images.npy", autoencoders[0].height, autoencoders[0].width)
     indices = choose(p, len(images))
     chosen = images[indices]  # uint8 [count, height, width]
@@ -100,7 +83,7 @@ def main() -> None:
     epochs = []
     with outputs(FOLDER) as folder:
         (folder / "reconstructions").mkdir()
-        for epoch, (loss, autoencoder) in enumerate(zip(losses, autoencoders, strict=True), start=1):
+        for (epoch, _, loss), autoencoder in zip(history, autoencoders, strict=True):
             reconstructions = autoencoder.decode(autoencoder.encode(chosen))
             pair = [original, ("reconstruction", reconstructions)]
             figure = draw_rows(pair, indices, f"{of}, epoch {epoch}: test loss {loss:.4f}")
