@@ -18,7 +18,8 @@ CYCLE = {"schedule": "one-cycle"}
 RECIPES: list[dict[str, Any]] = [  # what each changes of params.yaml
     {},
     CYCLE | {"learning_rate": 0.01},
-    CYCLE | {"learning_rate": 0.02, "activation": "gelu", "epochs": 4},
+    CYCLE | {"learning_rate": 0.03, "activation": "silu", "epochs": 4, "batch_size": 96},
+    CYCLE | {"learning_rate": 0.03, "activation": "silu", "layers": [128, 64], "epochs": 3, "batch_size": 128},
     CYCLE | {"learning_rate": 0.02, "activation": "gelu"},
     CYCLE | {"learning_rate": 0.01, "activation": "gelu", "batch_size": 32},
     CYCLE | {"learning_rate": 0.003, "activation": "silu", "layers": [512, 256, 64]},
