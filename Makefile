@@ -52,8 +52,8 @@ lint: .venv/installed-test
 	mypy
 
 audit: .venv/installed-test
-	pip-audit --disable-pip --require-hashes --progress-spinner off --requirement requirements.txt
-	pip-audit --disable-pip --require-hashes --progress-spinner off --requirement requirements-test.txt
+	pip-audit --vulnerability-service osv --disable-pip --require-hashes --progress-spinner off --requirement requirements.txt
+	pip-audit --vulnerability-service osv --disable-pip --require-hashes --progress-spinner off --requirement requirements-test.txt
 
 bench: .venv/installed-test
 	python -m benchmarks
