@@ -1,11 +1,12 @@
 """Training in PyTorch: the network, a batch's gradient, the loop over an epoch."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
 
 from stages.shared.autoencoder import Autoencoder, Layer
 from stages.shared.files import Uint8
@@ -38,19 +39,19 @@ def _layers(sizes: Sequence[int], activation: str) -> nn.Sequential:
     return nn.Sequential(*modules[:-1])
 
 
-def flatten(network: nn.Module) -> nn.Parameter:
-    """Lay all parameters, and their gradients, end to end in one, so that the optimizer's step is a single call.
+def flatten(network: nn.Module) -> tuple[Tensor, Tensor]:
+    """Lay all parameters end to end in one tensor, their gradients in another: an optimizer's step is then one call.
 
-    The network's own parameters become views of it.
+    The network's own become views of these.
     """
     parameters = list(network.parameters())
-    flat = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
-    flat.grad = torch.zeros_like(flat)
+    flat = torch.cat([parameter.detach().flatten() for parameter in parameters])
+    grad = torch.zeros_like(flat)
     sizes = [parameter.numel() for parameter in parameters]
-    for parameter, data, grad in zip(parameters, flat.data.split(sizes), flat.grad.split(sizes), strict=True):
+    for parameter, data, its_grad in zip(parameters, flat.split(sizes), grad.split(sizes), strict=True):
         parameter.data = data.view_as(parameter)
-        parameter.grad = grad.view_as(parameter)
-    return flat
+        parameter.grad = its_grad.view_as(parameter)
+    return flat, grad
 
 
 def gradient(network: Network, x: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ def gradient_by_hand(network: Network, x: Tensor) -> Tensor:
     inputs = [x]  # of each layer: [N, in]
     for layer in layers:
         torch.addmm(layer.bias, inputs[-1], layer.transposed, out=layer.before)
-        layer.activation.forward(layer.before, out=layer.after)
+        layer.activation.forward(layer.before, layer.after)
         inputs.append(layer.after)
 
     reconstruction, grad = inputs.pop(), layers[-1].grad  # [N, pixels], both
@@ -97,24 +98,39 @@ def gradient_by_hand(network: Network, x: Tensor) -> Tensor:
 
 
 class _Activation(NamedTuple):
-    """y = forward(x), and `backward(grad, x, y)`, which turns the gradient by y into the one by x, in place."""
+    """y = f(x): `forward(x, y)` writes it, `backward(grad, x, y)` turns the gradient by y into the one by x, in place.
 
-    forward: Callable[..., Tensor]
-    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
+    Where y alone tells the slope, both ways pass over x in its own memory.
+    """
+
+    forward: Callable[[Tensor, Tensor], object]
+    backward: Callable[[Tensor, Tensor, Tensor], object]
+    in_place: bool
 
 
 _aten = torch.ops.aten
 _ACTIVATIONS: dict[type[nn.Module], _Activation] = {
     nn.ReLU: _Activation(
-        _aten.relu.out, lambda grad, x, y: _aten.threshold_backward.grad_input(grad, y, 0, grad_input=grad)
+        lambda x, y: torch.relu_(x),
+        lambda grad, x, y: _aten.threshold_backward.grad_input(grad, y, 0, grad_input=grad),
+        in_place=True,
     ),
-    nn.SiLU: _Activation(_aten.silu.out, lambda grad, x, y: _aten.silu_backward.grad_input(grad, x, grad_input=grad)),
-    nn.GELU: _Activation(_aten.gelu.out, lambda grad, x, y: _aten.gelu_backward.grad_input(grad, x, grad_input=grad)),
+    nn.SiLU: _Activation(
+        lambda x, y: _aten.silu.out(x, out=y),
+        lambda grad, x, y: _aten.silu_backward.grad_input(grad, x, grad_input=grad),
+        in_place=False,
+    ),
+    nn.GELU: _Activation(
+        lambda x, y: _aten.gelu.out(x, out=y),
+        lambda grad, x, y: _aten.gelu_backward.grad_input(grad, x, grad_input=grad),
+        in_place=False,
+    ),
     nn.Sigmoid: _Activation(
-        _aten.sigmoid.out, lambda grad, x, y: _aten.sigmoid_backward.grad_input(grad, y, grad_input=grad)
+        lambda x, y: torch.sigmoid_(x),
+        lambda grad, x, y: _aten.sigmoid_backward.grad_input(grad, y, grad_input=grad),
+        in_place=True,
     ),
-    # After the latent layer: nothing, and x and y are one.
-    nn.Linear: _Activation(lambda x, out: out, lambda grad, x, y: grad),
+    nn.Linear: _Activation(lambda x, y: None, lambda grad, x, y: None, in_place=True),  # after the latent layer: none
 }
 
 
@@ -136,20 +152,70 @@ def _workspaces(network: Network, count: int) -> Iterator[_Workspace]:
     modules = [*network.encoder, *network.decoder]
     for linear, following in pairwise(modules):
         if isinstance(linear, nn.Linear):
+            activation = _ACTIVATIONS[type(following)]
             before = linear.weight.new_empty(count, linear.out_features)
-            # In place where the way back needs no input: less memory to go through.
-            after = torch.empty_like(before) if isinstance(following, nn.SiLU | nn.GELU) else before
             yield _Workspace(
                 weight=linear.weight.data,
                 transposed=linear.weight.data.t(),
                 weight_grad=linear.weight.grad,  # type: ignore[arg-type]
                 bias=linear.bias.data,
                 bias_grad=linear.bias.grad,  # type: ignore[arg-type]
-                activation=_ACTIVATIONS[type(following)],
+                activation=activation,
                 before=before,
-                after=after,
+                after=before if activation.in_place else torch.empty_like(before),
                 grad=torch.empty_like(before),
             )
+
+
+class _Adam:
+    """Adam over one tensor, by its functional form: the class that PyTorch has around that takes half as long again.
+
+    The parameters and their gradient stay where they are. A CUDA graph can capture the step: the rate is a tensor, too.
+    """
+
+    def __init__(self, parameters: Tensor, grad: Tensor) -> None:
+        self.parameters, self.grad = parameters, grad
+        self.mean, self.square = torch.zeros_like(grad), torch.zeros_like(grad)  # moving averages of the gradient
+        self.steps = torch.zeros((), device=grad.device)
+        # Where no graph reads it, float64: then it is the very number that params.yaml has.
+        self.rate = torch.zeros((), device=grad.device) if grad.is_cuda else torch.zeros((), dtype=torch.float64)
+
+    def step(self) -> None:
+        adam(
+            [self.parameters],
+            [self.grad],
+            [self.mean],
+            [self.square],
+            [],
+            [self.steps],
+            fused=True,
+            capturable=self.grad.is_cuda,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self.rate,
+            weight_decay=0,
+            eps=1e-8,
+            maximize=False,
+        )
+
+    def reset(self) -> None:
+        for tensor in (self.mean, self.square, self.steps):
+            tensor.zero_()
+
+
+def _rates(schedule: Schedule, learning_rate: float, steps: int) -> Iterator[float]:
+    """The learning rate of each of so many steps."""
+    if schedule == "constant":
+        yield from repeat(learning_rate, steps)
+        return
+    optimizer = torch.optim.SGD([torch.zeros(())], learning_rate)  # that nothing is trained with
+    # The rate alone follows the cycle: a captured step could not see another momentum, and the loss is no worse.
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, cycle_momentum=False)
+    for _ in range(steps):
+        yield float(cycle.get_last_lr()[0])
+        optimizer.step()
+        cycle.step()
 
 
 class Trainer:
@@ -181,14 +247,11 @@ class Trainer:
         self.device = device
         self.batch_size = batch_size
         self.network = Network([self.height * self.width, *layers], activation).to(device)
-        self.parameters = flatten(self.network)
         self.images = _rows(images).to(device if _fits(images, device) else "cpu")  # [N, pixels], uint8
         self.total = torch.zeros((), device=device)
-        # A captured step reads its rate from where it lay at the capture: a tensor, which the schedule fills anew.
-        on_cuda = device.type == "cuda"
-        rate = torch.tensor(learning_rate, device=device) if on_cuda else learning_rate
-        self.optimizer = torch.optim.Adam([self.parameters], rate, fused=True, capturable=on_cuda)
-        self.follow_schedule = self._schedule(schedule, learning_rate, epochs)
+        self.x = torch.empty(batch_size, self.images.shape[1], device=device)
+        self.adam = _Adam(*flatten(self.network))
+        self.rates = _rates(schedule, learning_rate, epochs * -(-len(self.images) // batch_size))
         self.shuffle = torch.Generator().manual_seed(seed)
         self.full_step = self._captured_step() if self.images.is_cuda else self._step
 
@@ -198,15 +261,16 @@ class Trainer:
         batches = order.split(self.batch_size)
         self.total.zero_()
         for indices in progress(batches):
+            self.adam.rate.fill_(next(self.rates))
             step = self.full_step if len(indices) == self.batch_size else self._step
             step(indices)
-            self.follow_schedule()
         return self.total.item() / len(batches)
 
     def _step(self, indices: Tensor) -> None:
-        x = torch.div(self.images.index_select(0, indices).to(self.device), 255)  # [batch, pixels]
+        batch = self.images.index_select(0, indices).to(self.device)  # [batch, pixels], uint8
+        x = torch.div(batch, 255, out=self.x[: len(batch)])
         self.total += gradient_by_hand(self.network, x)
-        self.optimizer.step()
+        self.adam.step()
 
     def _captured_step(self) -> Callable[[Tensor], None]:
         """`_step` for full batches as one CUDA graph: launched kernel by kernel, it is the launches that take the time.
@@ -214,7 +278,7 @@ class Trainer:
         The capture leaves weights and optimizer as they were.
         """
         indices = torch.arange(self.batch_size, device=self.device)
-        weights = self.parameters.detach().clone()
+        weights = self.adam.parameters.clone()
         stream = torch.cuda.Stream(self.device)
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):  # a capture wants libraries and memory warmed up, on a stream of its own
@@ -224,9 +288,8 @@ class Trainer:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._step(indices)
-        self.parameters.data.copy_(weights)
-        for state in self.optimizer.state[self.parameters].values():
-            state.zero_()
+        self.adam.parameters.copy_(weights)
+        self.adam.reset()
 
         def replay(batch: Tensor) -> None:
             indices.copy_(batch)
@@ -253,16 +316,6 @@ class Trainer:
             width=self.width,
             training=training,
         )
-
-    def _schedule(self, schedule: Schedule, learning_rate: float, epochs: int) -> Callable[[], None]:
-        if schedule == "constant":
-            return lambda: None
-        # The rate alone follows the cycle: a captured step could not see another momentum, and the loss is no worse.
-        steps = epochs * -(-len(self.images) // self.batch_size)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, learning_rate, total_steps=steps, cycle_momentum=False
-        )
-        return cycle.step
 
 
 def _fits(images: Uint8, device: torch.device) -> bool:
