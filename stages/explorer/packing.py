@@ -33,7 +33,7 @@ def png_sheet(images: NDArray[Any]) -> bytes:
     grid[:count] = images
     pixels = grid.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png", optimize=True)
+    Image.fromarray(pixels).save(file, "png")
     return file.getvalue()
 
 
