@@ -124,10 +124,13 @@ def _draw(runs: dict[str, dict[int, Run]], dataset: str, picture: Path) -> None:
             axes.plot(list(by_value), [run[quantity] for run in by_value.values()], "o-", label=quantity)
             if quantity == "memory":
                 axes.plot(list(by_value), [run["data"] for run in by_value.values()], ":", label="the images as uint8")
-            axes.set(
-                xscale="log", xticks=list(by_value), xticklabels=[f"{value:,}" for value in by_value], ylim=(0, None)
-            )
-            axes.minorticks_off()
+            axes.set(ylim=(0, None))
+            if axis == "batch size":  # whose effect is not a straight line
+                axes.set(xscale="log", xticks=list(by_value))
+                axes.minorticks_off()
+            else:
+                axes.locator_params(axis="x", nbins=4)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.tick_params(axis="x", labelsize=8)
             axes.set_xlabel(axis if row else "")
             axes.set_ylabel("" if column else unit)
