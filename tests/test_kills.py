@@ -13,6 +13,7 @@ import psutil
 import pytest
 import yaml
 
+from tests.conftest import State
 from tests.project import ROOT, Project, environment
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
@@ -173,11 +174,21 @@ def test_no_stage_outlives_its_dvc(shell: str, delay: float, project: Project) -
     assert not [path for path in project.contents("data/train") if not path.endswith(".gitignore")]
 
 
-def is_empty(path: Path) -> bool:
-    return path.exists() and path.read_bytes() == b""
+def clear(project: Project, lock: bytes) -> bool:
+    """Do what the README says where DVC died as it wrote its own files; say whether it had to be done."""
+    lock_file, rwlock = project.root / "dvc.lock", project.root / ".dvc" / "tmp" / "rwlock"
+    torn = (lock_file.read_bytes() != lock, rwlock.exists() and rwlock.read_bytes() == b"")
+    if torn[0]:
+        assert lock.startswith(lock_file.read_bytes()), "not cut off, but another"
+        lock_file.write_bytes(lock)  # as `git restore` does
+    if torn[1]:
+        rwlock.unlink()
+    return any(torn)
 
 
-def test_the_next_repro_makes_good(kill: Kill, project: Project, finished: Project, lengths: dict[str, float]) -> None:
+def test_the_next_repro_makes_good(
+    kill: Kill, project: Project, finished: Project, lengths: dict[str, float], state: State
+) -> None:
     length = repro_length(kill.stage, project, lengths)
     whole, lock = finished.contents(), (finished.root / "dvc.lock").read_bytes()
     forget(project, kill.stage)
@@ -192,13 +203,11 @@ def test_the_next_repro_makes_good(kill: Kill, project: Project, finished: Proje
         assert "stages/" not in output.partition("Traceback")[2]
     for path, content in project.contents().items():
         assert ".partial" in path or content == whole[path], f"{path} is half-written"
-    if any(is_empty(project.root / path) for path in (".dvc/tmp/rwlock", "dvc.lock")):
-        print("DVC died as it wrote its own files; cleared as the README says")
-        (project.root / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
-        (project.root / "dvc.lock").write_bytes(lock)
+    torn = clear(project, lock)
     assert project.repro() <= {kill.stage}
     assert project.contents() == whole
     assert (project.root / "dvc.lock").read_bytes() == lock
+    state("dvc repro killed", made_good=1, after_a_file_of_DVCs_own_was_cleared=int(torn))
 
 
 def begin(project: Project, stage: str) -> subprocess.Popen[str]:
@@ -220,7 +229,7 @@ def wait_for(process: subprocess.Popen[str], library: str) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
 def test_ctrl_c_on_a_stage_alone_is_quiet(
-    interrupt: tuple[str, float], project: Project, lengths: dict[str, float]
+    interrupt: tuple[str, float], project: Project, lengths: dict[str, float], state: State
 ) -> None:
     stage, share = interrupt
     length = stage_length(stage, project, lengths)
@@ -237,6 +246,7 @@ def test_ctrl_c_on_a_stage_alone_is_quiet(
     assert "KeyboardInterrupt" not in errors
     left = project.contents(f"data/{stage}")
     assert left == whole or (left == {} and process.returncode == 130), "all is written, or nothing"
+    state("Ctrl-C on a stage alone", quiet=1)
 
 
 def test_a_second_ctrl_c_is_quiet_too(project: Project) -> None:
