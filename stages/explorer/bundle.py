@@ -18,6 +18,7 @@ from stages.shared.errors import InputError
 
 TRACE = b'name:"scatter3d"'
 
+_MEMORY = 640 * 2**20  # more than the parser and its tree take, as measured
 _NAME = rb"[\w$]+"
 _USED = re.compile(rb"(?<![.\w$])" + _NAME)  # words in strings and keys too: that keeps too much, never too little
 _WRAP = re.compile(rb"var (" + _NAME + rb")=\(\w,\w(?:,\w)?\)=>\(\)=>\{")
@@ -57,7 +58,11 @@ def _module_at(source: bytes, place: int) -> bytes:
 
 
 def cut(source: bytes) -> bytes:
-    """A bundle of esbuild's without the functions and modules that its other statements never come to."""
+    """A bundle of esbuild's without the functions and modules that its other statements never come to.
+
+    Raises `MemoryError` where there isn't enough.
+    """
+    bytearray(_MEMORY)  # a MemoryError, if need be: the parser would crash instead
     statements = _block(Parser(Language(tree_sitter_javascript.language())).parse(source).root_node).named_children
     wraps = set(_WRAP.findall(source))
     parts = sorted(part for statement in statements for part in _parts(statement, wraps))
