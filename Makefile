@@ -40,11 +40,14 @@ demo: .venv/installed
 	@echo 'Done, on synthetic garments. The pictures:'
 	@ls demo/data/*/*.png demo/data/*/*.html
 
+# What is held to a time has the machine to itself, after the rest.
 test: .venv/installed-test
-	pytest
+	pytest -m 'not alone'
+	pytest -m alone -n 0
 
 torture: .venv/installed-test
-	pytest --torture
+	pytest -m 'not alone' --torture
+	pytest -m alone -n 0
 
 lint: .venv/installed-test
 	ruff check
