@@ -45,13 +45,23 @@ def flatten(network: nn.Module) -> tuple[Tensor, Tensor]:
     The network's own become views of these.
     """
     parameters = list(network.parameters())
-    flat = torch.cat([parameter.detach().flatten() for parameter in parameters])
-    grad = torch.zeros_like(flat)
     sizes = [parameter.numel() for parameter in parameters]
+    flat = parameters[0].new_zeros(sum(sizes))
+    grad = torch.zeros_like(flat)
     for parameter, data, its_grad in zip(parameters, flat.split(sizes), grad.split(sizes), strict=True):
-        parameter.data = data.view_as(parameter)
-        parameter.grad = its_grad.view_as(parameter)
+        parameter.data = _laid(data, parameter).copy_(parameter.data)
+        parameter.grad = _laid(its_grad, parameter)
     return flat, grad
+
+
+def _laid(flat: Tensor, like: Tensor) -> Tensor:
+    """`flat` as a tensor shaped `like`, a matrix's longer side outermost in memory.
+
+    On two threads, MKL writes a 784 x 128 gradient in three quarters of the time that a 128 x 784 one takes.
+    """
+    if like.dim() == 2 and like.shape[0] < like.shape[1]:
+        return flat.view(like.shape[::-1]).t()
+    return flat.view_as(like)
 
 
 def gradient(network: Network, x: Tensor) -> Tensor:
@@ -65,7 +75,6 @@ def gradient(network: Network, x: Tensor) -> Tensor:
     return loss.detach()
 
 
-@torch.inference_mode()
 def gradient_by_hand(network: Network, x: Tensor) -> Tensor:
     """What `gradient` does, in half its time: at this size, autograd's bookkeeping costs as much as the products.
 
@@ -84,13 +93,14 @@ def gradient_by_hand(network: Network, x: Tensor) -> Tensor:
 
     reconstruction, grad = inputs.pop(), layers[-1].grad  # [N, pixels], both
     torch.sub(reconstruction, x, out=grad)
-    loss = grad.square().mean()
+    error = grad.view(-1)
+    loss = torch.dot(error, error) / len(error)
     grad.mul_(2 / grad.numel())
 
     for index in reversed(range(len(layers))):
         layer = layers[index]
         layer.activation.backward(layer.grad, layer.before, layer.after)
-        torch.mm(layer.grad.t(), inputs[index], out=layer.weight_grad)
+        torch.mm(layer.grad_transposed, inputs[index], out=layer.weight_grad)
         torch.sum(layer.grad, dim=0, out=layer.bias_grad)
         if index:
             torch.mm(layer.grad, layer.weight, out=layers[index - 1].grad)
@@ -146,6 +156,7 @@ class _Workspace(NamedTuple):
     before: Tensor  # [N, out], the activation's input
     after: Tensor  # [N, out], the activation's output
     grad: Tensor  # [N, out], of the loss by `after`, then by `before`
+    grad_transposed: Tensor  # [out, N], the same memory
 
 
 def _workspaces(network: Network, count: int) -> Iterator[_Workspace]:
@@ -153,7 +164,8 @@ def _workspaces(network: Network, count: int) -> Iterator[_Workspace]:
     for linear, following in pairwise(modules):
         if isinstance(linear, nn.Linear):
             activation = _ACTIVATIONS[type(following)]
-            before = linear.weight.new_empty(count, linear.out_features)
+            before = linear.weight.data.new_empty(count, linear.out_features)
+            grad = torch.empty_like(before)
             yield _Workspace(
                 weight=linear.weight.data,
                 transposed=linear.weight.data.t(),
@@ -163,7 +175,8 @@ def _workspaces(network: Network, count: int) -> Iterator[_Workspace]:
                 activation=activation,
                 before=before,
                 after=before if activation.in_place else torch.empty_like(before),
-                grad=torch.empty_like(before),
+                grad=grad,
+                grad_transposed=grad.t(),
             )
 
 
@@ -249,12 +262,16 @@ class Trainer:
         self.network = Network([self.height * self.width, *layers], activation).to(device)
         self.images = _rows(images).to(device if _fits(images, device) else "cpu")  # [N, pixels], uint8
         self.total = torch.zeros((), device=device)
-        self.x = torch.empty(batch_size, self.images.shape[1], device=device)
+        batch = self.images.new_empty(batch_size, self.images.shape[1])  # uint8
+        x = torch.empty(batch_size, self.images.shape[1], device=device)
+        # By size: the last batch of an epoch may be a smaller one.
+        self.inputs = {size: (batch[:size], x[:size]) for size in (batch_size, len(self.images) % batch_size)}
         self.adam = _Adam(*flatten(self.network))
         self.rates = _rates(schedule, learning_rate, epochs * -(-len(self.images) // batch_size))
         self.shuffle = torch.Generator().manual_seed(seed)
         self.full_step = self._captured_step() if self.images.is_cuda else self._step
 
+    @torch.inference_mode()
     def epoch(self, progress: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter) -> float:
         """Train on every image once, in a new random order; return the mean of the batches' losses."""
         order = torch.randperm(len(self.images), generator=self.shuffle).to(self.images.device)
@@ -267,8 +284,9 @@ class Trainer:
         return self.total.item() / len(batches)
 
     def _step(self, indices: Tensor) -> None:
-        batch = self.images.index_select(0, indices).to(self.device)  # [batch, pixels], uint8
-        x = torch.div(batch, 255, out=self.x[: len(batch)])
+        batch, x = self.inputs[len(indices)]  # [batch, pixels], both
+        torch.index_select(self.images, 0, indices, out=batch)
+        torch.div(batch.to(self.device), 255, out=x)
         self.total += gradient_by_hand(self.network, x)
         self.adam.step()
 
