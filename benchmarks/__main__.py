@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="alternating rounds of the throughput (default 7)")
+    parser.add_argument("--rounds", type=int, default=15, help="alternating rounds of the throughput (default 15)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     parser.add_argument("--only", nargs="+", metavar="PART", help="throughput, time-to-loss, pipeline, growth")
@@ -31,8 +31,8 @@ def main() -> None:
     data = data_module.load()
     picture = arguments.output / "growth.png"
     parts: dict[str, tuple[str, Callable[[], str]]] = {
-        "throughput": ("Training throughput", lambda: throughput(data, device, arguments.rounds)),
-        "time-to-loss": ("Time to loss", lambda: time_to_loss(data, device)),
+        "throughput": ("Training throughput", lambda: throughput(data, device, arguments.threads, arguments.rounds)),
+        "time-to-loss": ("Time to loss", lambda: time_to_loss(data, device, arguments.threads)),
         "pipeline": ("The pipeline", lambda: pipeline(data)),
         "growth": ("Growth", lambda: growth(data, device, arguments.threads, picture) + "\n\n![growth](growth.png)"),
     }

@@ -4,9 +4,13 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,6 +28,28 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     end.record()
     end.synchronize()
     return float(begin.elapsed_time(end)) / 1000
+
+
+@contextmanager
+def apart(make: Callable[..., Callable[[], float]], *arguments: Any) -> Iterator[Callable[[], float]]:
+    """What `make(*arguments)` gives, made and called in a process of its own.
+
+    One loop's threads, and how they treat numbers next to zero, are then no other's.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn"), _Made.prepare, (make, *arguments)) as process:
+        yield lambda: process.submit(_Made.call).result()
+
+
+class _Made:
+    work: Callable[[], float]
+
+    @classmethod
+    def prepare(cls, make: Callable[..., Callable[[], float]], *arguments: Any) -> None:
+        cls.work = staticmethod(make(*arguments))
+
+    @classmethod
+    def call(cls) -> float:
+        return cls.work()
 
 
 def alternate(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

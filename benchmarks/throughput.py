@@ -2,29 +2,30 @@
 
 import statistics
 from collections.abc import Callable
-from itertools import islice, pairwise
+from itertools import islice
 
 import torch
 
 from benchmarks import usual
 from benchmarks.data import Data
-from benchmarks.measure import alternate, ratio, seconds, table
-from stages.shared.trainer import Trainer
+from benchmarks.measure import alternate, apart, ratio, seconds, table
+from stages.shared.trainer import Network, Trainer, flatten
 
 SKIP = 20  # batches that the usual loop's workers may prepare before the clock starts
 BATCHES = 200  # that it is then timed over
 
 
 def products(pixels: int, device: torch.device) -> Callable[[], None]:
-    """The matrix products of one training step, forward and backward, into memory that is there already."""
-    half = [pixels, *usual.LAYERS]
-    sizes = half + half[-2::-1]
+    """The matrix products of one training step, forward and backward, into memory laid out as the step's own."""
+    network = Network([pixels, *usual.LAYERS], "relu").to(device)
+    flatten(network)
     batch = usual.BATCH
     layers = []
-    for inputs, outputs in pairwise(sizes):
-        weight = torch.rand(outputs, inputs, device=device)
-        x, y = torch.rand(batch, inputs, device=device), torch.rand(batch, outputs, device=device)
-        layers.append((weight, weight.t(), torch.empty_like(weight), x, torch.empty_like(x), y, y.t()))
+    for linear in (module for module in network.modules() if isinstance(module, torch.nn.Linear)):
+        weight, weight_grad = linear.weight.data, linear.weight.grad
+        x = torch.rand(batch, linear.in_features, device=device)
+        y = torch.rand(batch, linear.out_features, device=device)
+        layers.append((weight, weight.t(), weight_grad, x, torch.empty_like(x), y, y.t()))
 
     def step() -> None:
         for _, transposed, _, x, _, y, _ in layers:
@@ -46,45 +47,60 @@ def _captured(step: Callable[[], None]) -> Callable[[], None]:
     return graph.replay
 
 
-def throughput(data: Data, device: torch.device, rounds: int) -> str:
-    """Images a second of the three, in alternating rounds."""
-    slow = usual.Usual(data, device)
+def usual_loop(data: Data, device: torch.device, threads: int) -> Callable[[], float]:
+    """Seconds a step of the usual loop, its workers already running."""
+    torch.set_num_threads(threads)
+    loop = usual.Usual(data, device)
+    batches = min(BATCHES, len(data.train_images) // usual.BATCH - SKIP)
+
+    def work() -> float:
+        running = loop.steps()
+        list(islice(running, SKIP))
+        return seconds(lambda: list(islice(running, batches)), device) / batches
+
+    return work
+
+
+def own_loop(data: Data, device: torch.device, threads: int, rounds: int) -> Callable[[], float]:
+    """Seconds a step of this project's, over a whole epoch."""
+    torch.set_num_threads(threads)
     trainer = Trainer(
         data.train_images,
         layers=usual.LAYERS,
         activation="relu",
-        epochs=rounds + 1,
+        epochs=rounds,
         batch_size=usual.BATCH,
         learning_rate=usual.RATE,
         schedule="constant",
         seed=0,
         device=device,
     )
+    return lambda: seconds(trainer.epoch, device) / (len(data.train_images) / usual.BATCH)
+
+
+def floor(data: Data, device: torch.device, threads: int) -> Callable[[], float]:
+    """Seconds for the products of a step, over as many as an epoch has."""
+    torch.set_num_threads(threads)
     multiply = products(data.train_images[0].size, device)
-    images = len(data.train_images)
-    steps = images / usual.BATCH
-    batches = min(BATCHES, int(steps) - SKIP)
+    steps = len(data.train_images) // usual.BATCH
+    return lambda: seconds(lambda: [multiply() for _ in range(steps)], device) / steps
 
-    def usual_loop() -> float:
-        running = slow.steps()
-        list(islice(running, SKIP))
-        return seconds(lambda: list(islice(running, batches)), device) / batches
 
-    def floor() -> float:
-        return seconds(lambda: [multiply() for _ in range(int(steps))], device) / int(steps)
-
-    works = {
-        "the usual loop": usual_loop,
-        "this project's loop": lambda: seconds(trainer.epoch, device) / steps,
-        "its matrix products alone": floor,
-    }
-    times = alternate(works, rounds)
+def throughput(data: Data, device: torch.device, threads: int, rounds: int) -> str:
+    """Images a second of the three, in alternating rounds, each in a process of its own."""
+    with (
+        apart(usual_loop, data, device, threads) as slow,
+        apart(own_loop, data, device, threads, rounds + 1) as quick,
+        apart(floor, data, device, threads) as least,
+    ):
+        works = {"the usual loop": slow, "this project's loop": quick, "its matrix products alone": least}
+        times = alternate(works, rounds)
     rows = [
         [
             name,
             f"{usual.BATCH / statistics.median(taken):,.0f}",
             f"{1000 * statistics.median(taken):.3f}",
-            f"{steps * statistics.median(taken):.2f}",
+            f"{len(data.train_images) / usual.BATCH * statistics.median(taken):.2f}",
             f"{ratio(times['the usual loop'], taken):.1f}",
             f"{ratio(taken, times['its matrix products alone']):.2f}",
         ]
