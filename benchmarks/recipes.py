@@ -70,7 +70,7 @@ def main() -> None:
         PICKED,
     ]
     (ROOT / "docs").mkdir(exist_ok=True)
-    (ROOT / "docs" / "recipes.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+    (ROOT / "docs" / "recipes.md").write_text("\n\n".join(part.strip() for part in text) + "\n", encoding="utf-8")
 
 
 INTRODUCTION = """Made by `python -m benchmarks.recipes`: what a few settings give on {dataset}, as the test MSE after
