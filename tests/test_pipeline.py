@@ -102,7 +102,6 @@ EDITS: list[tuple[dict[str, Any], str]] = [
     ({"extract": {"split": "test", "selection": "random"}}, "extract plot explore"),
     ({"evaluate": {"neighbors": 5}}, "evaluate explore"),
     ({"explore": {"neighbors": 3}}, "explore"),
-    ({"train": {"learning_rate": 0.001}}, AFTER_TRAIN),
     ({"train": {"latent_size": 2}}, AFTER_TRAIN),
     ({"download": {"synthetic": {"seed": 1}}}, f"download {AFTER_TRAIN}"),
 ]

@@ -93,15 +93,6 @@ def test_it_writes_model_checkpoints_curve_and_metrics(folder: Path) -> None:
     assert autoencoder.training == RECIPE
 
 
-def test_two_runs_give_the_same_bytes(folder: Path) -> None:
-    runs = []
-    for _ in range(2):
-        train(folder, schedule="one-cycle")
-        runs.append(contents(folder / "data" / "train"))
-    assert runs[0] == runs[1]
-    assert runs[0]
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
