@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,23 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return float(begin.elapsed_time(end)) / 1000
 
 
-@contextmanager
-def apart(make: Callable[..., Callable[[], float]], *arguments: Any) -> Iterator[Callable[[], float]]:
-    """What `make(*arguments)` gives, made and called in a process of its own.
+def one_process(tasks: int | None = None) -> ProcessPoolExecutor:
+    """A process to work in, a new one after so many `tasks`.
 
     One loop's threads, and how they treat numbers next to zero, are then no other's.
     """
-    with ProcessPoolExecutor(1, get_context("spawn"), _Made.prepare, (make, *arguments)) as process:
+    return ProcessPoolExecutor(1, get_context("spawn"), _start_children_as_usual, max_tasks_per_child=tasks)
+
+
+def _start_children_as_usual() -> None:
+    set_start_method(None, force=True)  # a spawned process would spawn a DataLoader's workers: seconds an epoch
+
+
+@contextmanager
+def apart(make: Callable[..., Callable[[], float]], *arguments: Any) -> Iterator[Callable[[], float]]:
+    """What `make(*arguments)` gives, made and called in a process of its own."""
+    with one_process() as process:
+        process.submit(_Made.make, make, *arguments).result()
         yield lambda: process.submit(_Made.call).result()
 
 
@@ -44,7 +54,7 @@ class _Made:
     work: Callable[[], float]
 
     @classmethod
-    def prepare(cls, make: Callable[..., Callable[[], float]], *arguments: Any) -> None:
+    def make(cls, make: Callable[..., Callable[[], float]], *arguments: Any) -> None:
         cls.work = staticmethod(make(*arguments))
 
     @classmethod

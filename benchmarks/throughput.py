@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Callable
-from itertools import islice
 
 import torch
 
@@ -10,9 +9,6 @@ from benchmarks import usual
 from benchmarks.data import Data
 from benchmarks.measure import alternate, apart, ratio, seconds, table
 from stages.shared.trainer import Network, Trainer, flatten
-
-SKIP = 20  # batches that the usual loop's workers may prepare before the clock starts
-BATCHES = 200  # that it is then timed over
 
 
 def products(pixels: int, device: torch.device) -> Callable[[], None]:
@@ -48,21 +44,14 @@ def _captured(step: Callable[[], None]) -> Callable[[], None]:
 
 
 def usual_loop(data: Data, device: torch.device, threads: int) -> Callable[[], float]:
-    """Seconds a step of the usual loop, its workers already running."""
+    """Seconds an epoch of the usual loop."""
     torch.set_num_threads(threads)
     loop = usual.Usual(data, device)
-    batches = min(BATCHES, len(data.train_images) // usual.BATCH - SKIP)
-
-    def work() -> float:
-        running = loop.steps()
-        list(islice(running, SKIP))
-        return seconds(lambda: list(islice(running, batches)), device) / batches
-
-    return work
+    return lambda: seconds(lambda: list(loop.steps()), device)
 
 
 def own_loop(data: Data, device: torch.device, threads: int, rounds: int) -> Callable[[], float]:
-    """Seconds a step of this project's, over a whole epoch."""
+    """Seconds an epoch of this project's."""
     torch.set_num_threads(threads)
     trainer = Trainer(
         data.train_images,
@@ -75,15 +64,15 @@ def own_loop(data: Data, device: torch.device, threads: int, rounds: int) -> Cal
         seed=0,
         device=device,
     )
-    return lambda: seconds(trainer.epoch, device) / (len(data.train_images) / usual.BATCH)
+    return lambda: seconds(trainer.epoch, device)
 
 
 def floor(data: Data, device: torch.device, threads: int) -> Callable[[], float]:
-    """Seconds for the products of a step, over as many as an epoch has."""
+    """Seconds for the products of as many steps as an epoch has."""
     torch.set_num_threads(threads)
     multiply = products(data.train_images[0].size, device)
-    steps = len(data.train_images) // usual.BATCH
-    return lambda: seconds(lambda: [multiply() for _ in range(steps)], device) / steps
+    steps = -(-len(data.train_images) // usual.BATCH)
+    return lambda: seconds(lambda: [multiply() for _ in range(steps)], device)
 
 
 def throughput(data: Data, device: torch.device, threads: int, rounds: int) -> str:
@@ -95,16 +84,17 @@ def throughput(data: Data, device: torch.device, threads: int, rounds: int) -> s
     ):
         works = {"the usual loop": slow, "this project's loop": quick, "its matrix products alone": least}
         times = alternate(works, rounds)
+    images = len(data.train_images)
     rows = [
         [
             name,
-            f"{usual.BATCH / statistics.median(taken):,.0f}",
-            f"{1000 * statistics.median(taken):.3f}",
-            f"{len(data.train_images) / usual.BATCH * statistics.median(taken):.2f}",
+            f"{images / statistics.median(taken):,.0f}",
+            f"{1000 * usual.BATCH / images * statistics.median(taken):.3f}",
+            f"{statistics.median(taken):.2f}",
             f"{ratio(times['the usual loop'], taken):.1f}",
             f"{ratio(taken, times['its matrix products alone']):.2f}",
         ]
         for name, taken in times.items()
     ]
     header = ["", "images/s", "ms a step", "s an epoch", "times the usual", "times its products"]
-    return f"Batches of {usual.BATCH}, medians of {rounds} alternating rounds.\n\n" + table(header, rows)
+    return f"Whole epochs, batches of {usual.BATCH}; medians of {rounds} alternating rounds.\n\n" + table(header, rows)

@@ -2,15 +2,13 @@
 
 import statistics
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import torch
 
 from benchmarks import usual
 from benchmarks.data import Data
-from benchmarks.measure import seconds, table
+from benchmarks.measure import one_process, seconds, table
 from stages.shared.trainer import Trainer
 
 # Of this project's own params; `docs/recipes.md` has their lines for `dvc exp run`.
@@ -49,7 +47,7 @@ def time_to_loss(data: Data, device: torch.device, threads: int) -> str:
     """The usual recipe and the quick ones, seed by seed in turn, and how many times quicker the latter are."""
     reference: list[Run] = []
     quick: dict[str, list[Run]] = {name: [] for name in QUICKEST}
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as process:  # a new one for each run
+    with one_process(tasks=1) as process:
         for seed in SEEDS:
             reference.append(process.submit(_usual, data, device, threads, seed).result())
             for name, recipe in QUICKEST.items():
