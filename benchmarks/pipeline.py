@@ -94,10 +94,7 @@ def _training_loop(data: Data, seed: int) -> float:
 def pipeline(data: Data) -> str:
     """Wall times of the whole pipeline, of nothing to do, and of a change to the plot alone."""
     loops, wholes, nothings, plots = [], [], [], []
-    with (
-        TemporaryDirectory() as folder,
-        one_process(tasks=1) as process,
-    ):
+    with TemporaryDirectory() as folder, one_process(tasks=1) as process:
         project = Scratch(Path(folder), data)
         for number in range(ROUNDS):  # each the seed, so that all must run anew, and the angle
             loops.append(process.submit(_training_loop, data, number).result())
