@@ -4,11 +4,13 @@ const sliders = [];
 const padAxes = [0, 1];
 const readable = (value) => value.toFixed(2).replace("-", "−");
 
-// The decoder is that of the last epoch, so going somewhere with it goes back to that epoch.
+// Going somewhere shows the epoch whose decoder makes the picture: the one shown already, where the page has that.
 function goTo(latent, rest = {}) {
-  const epoch = state.epoch === last ? {} : { epoch: last };
-  set({ latent: latent.map(within), ...epoch, ...rest });
+  const epoch = decodingEpoch();
+  set({ latent: latent.map(within), ...(epoch === state.epoch ? {} : { epoch }), ...rest });
 }
+
+const goToPoint = () => goTo(latentOf(state.point, decodingEpoch()));
 
 function buildSliders() {
   facts.sliders.forEach(([low, high], dimension) => {
@@ -33,6 +35,12 @@ function showDecoded() {
   });
   const place = placed(state.latent).slice(0, facts.axes.length);
   element("decode-note").hidden = place.every((value, i) => clamp(value, i) === value);
+  const borrowed = decodingEpoch() !== state.epoch;
+  element("decode-epoch").hidden = !borrowed;
+  if (borrowed) {
+    element("decode-epoch").textContent =
+      `Decoded as after epoch ${facts.epochs[last]}: the page has no decoder of epoch ${facts.epochs[state.epoch]}, and moving here goes to epoch ${facts.epochs[last]}.`;
+  }
   drawPad();
 }
 
@@ -56,7 +64,7 @@ function drawPad() {
   context.clearRect(0, 0, side, side);
   for (let point = 0; point < count; point++) {
     if (state.hidden.has(facts.labels[point])) continue;
-    const [x, y] = padPlace(latentOf(point, last));
+    const [x, y] = padPlace(latentOf(point, decodingEpoch()));
     context.fillStyle = colorOf(facts.labels[point]);
     context.fillRect(x - 1.5, y - 1.5, 3, 3);
   }
@@ -125,7 +133,7 @@ function buildPadAxes() {
 function buildDecode() {
   buildSliders();
   buildPad();
-  element("decode-point").onclick = () => goTo(latentOf(state.point, last));
-  watch(["latent"], showDecoded);
+  element("decode-point").onclick = goToPoint;
+  watch(["latent", "epoch"], showDecoded);
   watch(["hidden", "theme"], drawPad);
 }

@@ -48,7 +48,7 @@ function buildInterpolate() {
     steps.stop();
     walk(element("step").valueAsNumber);
   };
-  watch(["from", "to"], showEnds);
+  watch(["from", "to", "epoch"], showEnds);
   watch(["step"], showStep);
 }
 

@@ -21,7 +21,7 @@ async function start() {
     epochs.stop();
     set(restored());
   });
-  window.explorer = { decode, state, set, settled }; // for the console
+  window.explorer = { decode, encode, state, set, settled }; // for the console
   performance.mark("interactive");
   document.documentElement.dataset.ready = "true";
   await buildTraining();

@@ -65,7 +65,8 @@ function restored() {
   const to = position(facts.indices, "to", Math.max(other, 0));
   const [asked] = numbers(wanted.get("step"), 1) ?? [0.5];
   const step = Math.min(1, Math.max(0, asked));
-  const latent = numbers(wanted.get("latent"), size)?.map(within) ?? between(from, to, step);
+  const epoch = position(facts.epochs, "epoch", last);
+  const latent = numbers(wanted.get("latent"), size)?.map(within) ?? between(from, to, step, decodingEpoch(epoch));
   const labels = (wanted.get("hidden") ?? "").split(",").map((text) => (text ? Number(text) : -1));
   return {
     point,
@@ -73,7 +74,7 @@ function restored() {
     to,
     step,
     latent,
-    epoch: position(facts.epochs, "epoch", last),
+    epoch,
     hidden: new Set(labels.filter((label) => label in facts.classes)),
     view: numbers(wanted.get("view"), flat ? 4 : 9),
     theme: ["light", "dark"].includes(wanted.get("theme")) ? wanted.get("theme") : "auto",
@@ -85,7 +86,7 @@ function within(value, dimension) {
   return Math.min(high, Math.max(low, value));
 }
 
-const between = (from, to, step) => {
-  const ends = [latentOf(from, last), latentOf(to, last)];
+const between = (from, to, step, epoch = decodingEpoch()) => {
+  const ends = [latentOf(from, epoch), latentOf(to, epoch)];
   return ends[0].map((start, dimension) => start + step * (ends[1][dimension] - start));
 };
