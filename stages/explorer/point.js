@@ -1,28 +1,49 @@
-// The chosen point: its image, its reconstruction and its neighbours; and the card at the point under the mouse.
+// The chosen point: its image, its reconstruction and its neighbors; and the card at the point under the mouse.
 
-// The nearest points in the latent space as the epoch had it, by Euclidean distance.
-function neighborsOf(point, epoch) {
+// The points nearest to a latent in the space as the epoch had it, by Euclidean distance: [{point, distance}], of all
+// points but one.
+function nearestTo(latent, epoch, number = facts.neighbors, but = -1) {
   const { latents } = data.snapshots[epoch];
-  const distance = (other) => {
+  const found = [];
+  for (let point = 0, at = 0; point < count; point++, at += size) {
     let sum = 0;
-    for (let i = 0; i < size; i++) sum += (latents[other * size + i] - latents[point * size + i]) ** 2;
-    return Math.sqrt(sum);
-  };
-  const others = facts.indices.flatMap((_, other) => (other === point ? [] : [{ point: other, distance: distance(other) }]));
-  return others.sort((a, b) => a.distance - b.distance || a.point - b.point).slice(0, facts.neighbors);
+    for (let i = 0; i < size; i++) sum += (latents[at + i] - latent[i]) ** 2;
+    if (point === but || (found.length === number && sum >= found[number - 1].sum)) continue;
+    let rank = found.length;
+    while (rank > 0 && found[rank - 1].sum > sum) rank--;
+    found.splice(rank, 0, { point, sum });
+    if (found.length > number) found.pop();
+  }
+  return found.map(({ point, sum }) => ({ point, distance: Math.sqrt(sum) }));
 }
+
+const neighborsOf = (point, epoch) => nearestTo(latentOf(point, epoch), epoch, facts.neighbors, point);
+
+// What a point is called where it isn't seen: its class, where it has one, and its index.
+const nameOf = (point) => [className(point), `image ${facts.indices[point]}`].filter(Boolean).join(", ");
 
 function choose(point) {
   set({ point: ((point % count) + count) % count });
   const { point: chosen, epoch } = state;
   element("live").textContent =
-    `Point ${chosen + 1} of ${count}: ${className(chosen)}, image ${facts.indices[chosen]}, error ${errorOf(chosen, epoch)}`;
+    `Point ${chosen + 1} of ${count}: ${nameOf(chosen)}, error ${errorOf(chosen, epoch)}`;
 }
 
-function thumbnail(point, caption) {
-  const canvas = make("canvas", { className: "picture" });
-  drawImage(canvas, point);
-  return make("button", { type: "button", className: "thumbnail" }, canvas, make("span", {}, swatch(facts.labels[point]), caption));
+// A button that chooses the point, with its image, its reconstruction too if asked for, and a caption.
+function thumbnail(point, caption, { pair = false, name = nameOf(point) } = {}) {
+  const image = make("canvas", { className: "picture" });
+  drawImage(image, point);
+  const pictures = [image];
+  if (pair) {
+    pictures.push(make("canvas", { className: "picture" }));
+    drawReconstruction(pictures[1], point, state.epoch);
+  }
+  const mark = labeled ? [swatch(facts.labels[point])] : [];
+  const button = make("button", { type: "button", className: "thumbnail", title: name }, ...pictures, make("span", {}, ...mark, caption));
+  button.setAttribute("aria-label", name);
+  button.dataset.point = point;
+  button.onclick = () => choose(point);
+  return button;
 }
 
 function describe(target, entries) {
@@ -34,7 +55,7 @@ function showPoint() {
   const { point, epoch } = state;
   drawImage(element("point-image"), point);
   drawReconstruction(element("point-reconstruction"), point, epoch);
-  element("point-image").setAttribute("aria-label", `${className(point)}, image ${facts.indices[point]}`);
+  element("point-image").setAttribute("aria-label", nameOf(point));
   element("point-reconstruction").setAttribute("aria-label", `Its reconstruction after epoch ${facts.epochs[epoch]}`);
   element("point-number").value = point + 1;
   describe(element("point-facts"), [
@@ -44,19 +65,16 @@ function showPoint() {
   ]);
 }
 
+function neighborButtons(nearest) {
+  return nearest.map(({ point, distance }) =>
+    thumbnail(point, distance.toPrecision(2), { name: `${nameOf(point)}, at a distance of ${distance.toPrecision(3)}` }),
+  );
+}
+
 function showNeighbors() {
   const nearest = neighborsOf(state.point, state.epoch);
-  element("neighbors-title").textContent = nearest.length ? "Nearest in the latent space" : "It has no neighbours";
-  const buttons = nearest.map(({ point, distance }) => {
-    const button = thumbnail(point, distance.toPrecision(2));
-    const name = `${className(point)}, image ${facts.indices[point]}, at a distance of ${distance.toPrecision(3)}`;
-    button.setAttribute("aria-label", name);
-    button.title = name;
-    button.dataset.point = point;
-    button.onclick = () => choose(point);
-    return button;
-  });
-  element("neighbors").replaceChildren(...buttons);
+  element("neighbors-title").textContent = nearest.length ? "Nearest in the latent space" : "It has no neighbors";
+  element("neighbors").replaceChildren(...neighborButtons(nearest));
 }
 
 function buildPoint() {
@@ -98,7 +116,7 @@ function showHover(point) {
   hovered = point;
   drawImage(element("hover-image"), point);
   drawReconstruction(element("hover-reconstruction"), point, state.epoch);
-  element("hover-class").replaceChildren(swatch(facts.labels[point]), className(point));
+  element("hover-class").replaceChildren(...(labeled ? [swatch(facts.labels[point]), className(point)] : []));
   element("hover-facts").textContent = `index ${facts.indices[point]} · error ${errorOf(point, state.epoch)}`;
   card.hidden = false;
   const { width, height } = card.getBoundingClientRect();

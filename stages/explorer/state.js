@@ -8,6 +8,15 @@ const state = {
   to: 0,
   step: 0.5, // place between them
   hidden: new Set(), // labels
+  color: "class", // or "error"
+  group: null, // the label whose worst and best pictures are shown; null for all
+  selected: [], // points
+  isolated: false, // whether only the selected are shown
+  tool: null, // what a drag on the plot selects with: "box" or "lasso"; null turns it
+  thumbnails: false, // pictures as points
+  map: false, // of decoded pictures, under the pad
+  mapPoints: true, // on it
+  own: null, // a picture from outside: {pixels, latent, error}
   view: null, // the plot's camera or ranges, as a list of numbers; null for the first view
   theme: "auto",
 };
@@ -34,6 +43,8 @@ function fragment() {
   entries.step = short(state.step);
   if (state.hidden.size) entries.hidden = [...state.hidden].sort((a, b) => a - b).join();
   if (state.view) entries.view = state.view.map(short).join();
+  if (state.color !== "class") entries.color = state.color;
+  for (const key of ["thumbnails", "map"]) if (state[key]) entries[key] = 1;
   if (state.theme !== "auto") entries.theme = state.theme;
   return Object.entries(entries).map((entry) => entry.join("=")).join("&");
 }
@@ -76,6 +87,9 @@ function restored() {
     latent,
     epoch,
     hidden: new Set(labels.filter((label) => label in facts.classes)),
+    color: wanted.get("color") === "error" ? "error" : "class",
+    thumbnails: wanted.get("thumbnails") === "1",
+    map: wanted.get("map") === "1",
     view: numbers(wanted.get("view"), flat ? 4 : 9),
     theme: ["light", "dark"].includes(wanted.get("theme")) ? wanted.get("theme") : "auto",
   };
