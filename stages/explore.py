@@ -7,7 +7,6 @@ Writes data/explore/explorer.html, which needs no server and makes no request
 
 from stages.shared.command import run
 
-import gzip
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,6 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from stages.explorer.bundle import plotly
 from stages.explorer.packing import encode, pack, png_sheet, safe_json, sheet_columns, shrink, source_hash
 from stages.shared import params
 from stages.shared.autoencoder import Autoencoder, Float32
@@ -41,11 +39,18 @@ SCRIPTS = (
     "decoder.js",
     "state.js",
     "classes.js",
+    "camera.js",
+    "axes.js",
+    "markers.js",
     "plot.js",
+    "marks.js",
+    "gestures.js",
     "point.js",
     "decode.js",
-    "interpolate.js",
+    "pad.js",
     "epochs.js",
+    "interpolate.js",
+    "curve.js",
     "training.js",
     "keys.js",
     "main.js",
@@ -235,7 +240,6 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
 def pack_fixed(run: Run) -> dict[str, str]:
     """What the page holds whatever the epochs, by the id of its element."""
     return {
-        "plotly": encode(gzip.compress(plotly().encode(), mtime=0)),
         "decoder": pack([tensor for layer in run.autoencoder.decoder for tensor in layer]),
         "images": encode(png_sheet(run.points.images)),
     }
@@ -252,7 +256,7 @@ def page(p: Params, run: Run, snapshots: Sequence[Snapshot], fixed: Mapping[str,
     blocks = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in packed.items() if text]
     return Template((SOURCES / "page.html").read_text(encoding="utf-8")).substitute(
         title=html.escape(run.points.source.dataset),
-        scripts_allowed=f"{source_hash(script)} {source_hash(plotly())}",
+        scripts_allowed=source_hash(script),
         style=style,
         script=script,
         facts=safe_json(facts(p, run, snapshots)),

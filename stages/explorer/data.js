@@ -1,12 +1,5 @@
 // What the page was given: facts (JSON), and packed numbers and pictures.
 
-// Every 2-D canvas in memory, not on the GPU: they are small, Plotly reads its letters back from some, and the GPU may
-// still be starting.
-const getContext = HTMLCanvasElement.prototype.getContext;
-HTMLCanvasElement.prototype.getContext = function (kind, options) {
-  return getContext.call(this, kind, kind === "2d" ? { ...options, willReadFrequently: true } : options);
-};
-
 const element = (id) => document.getElementById(id);
 const facts = JSON.parse(element("facts").textContent);
 const count = facts.indices.length;
@@ -47,12 +40,6 @@ async function floats(id) {
 }
 
 const sheet = (id) => createImageBitmap(new Blob([bytes(id)], { type: "image/png" }));
-
-async function loadPlotly() {
-  const script = document.createElement("script");
-  script.textContent = new TextDecoder().decode(await inflate(bytes("plotly")));
-  document.head.append(script);
-}
 
 async function loadModel() {
   const snapshots = facts.epochs.map(async (_, position) => {

@@ -35,8 +35,11 @@ function through({ outputs, inputs, weight, bias }, x, activation) {
   return y;
 }
 
-// A latent (array of `size` numbers) to pixels in [0, 1], height * width of them.
-function decode(latent) {
+// Whether the page holds the decoder of an epoch.
+const hasDecoder = (epoch) => epoch === last;
+
+// A latent (array of `size` numbers) to pixels in [0, 1], height * width of them, by the decoder of an epoch that has one.
+function decode(latent, epoch = decodingEpoch()) {
   return data.decoder.reduce(
     (x, layer, position) => through(layer, x, position < data.decoder.length - 1 ? activate : sigmoid),
     latent,

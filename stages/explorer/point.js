@@ -1,15 +1,24 @@
 // The chosen point: its image, its reconstruction and its neighbours; and the card at the point under the mouse.
 
-// The nearest points in the latent space as the epoch had it, by Euclidean distance.
+const remembered = { key: "", list: [] };
+
+// The nearest points in the latent space as the epoch had it, by Euclidean distance, among those of classes not hidden.
 function neighborsOf(point, epoch) {
+  const key = [point, epoch, ...state.hidden].join();
+  if (remembered.key === key) return remembered.list;
   const { latents } = data.snapshots[epoch];
-  const distance = (other) => {
+  const list = []; // sorted
+  for (let other = 0; other < count; other++) {
+    if (other === point || state.hidden.has(facts.labels[other])) continue;
     let sum = 0;
     for (let i = 0; i < size; i++) sum += (latents[other * size + i] - latents[point * size + i]) ** 2;
-    return Math.sqrt(sum);
-  };
-  const others = facts.indices.flatMap((_, other) => (other === point ? [] : [{ point: other, distance: distance(other) }]));
-  return others.sort((a, b) => a.distance - b.distance || a.point - b.point).slice(0, facts.neighbors);
+    if (list.length === facts.neighbors && sum >= list.at(-1).sum) continue;
+    const place = list.findIndex((each) => sum < each.sum);
+    list.splice(place < 0 ? list.length : place, 0, { point: other, sum, distance: Math.sqrt(sum) });
+    list.length = Math.min(list.length, facts.neighbors);
+  }
+  Object.assign(remembered, { key, list });
+  return list;
 }
 
 function choose(point) {
@@ -53,7 +62,10 @@ function showNeighbors() {
     button.setAttribute("aria-label", name);
     button.title = name;
     button.dataset.point = point;
-    button.onclick = () => choose(point);
+    button.onclick = () => {
+      stopPlaying();
+      choose(point);
+    };
     return button;
   });
   element("neighbors").replaceChildren(...buttons);
@@ -74,28 +86,20 @@ function buildPoint() {
     event.preventDefault();
     number.focus();
   };
-  watch(["point", "epoch"], () => {
-    showPoint();
-    showNeighbors();
-  });
+  watch(["point", "epoch"], showPoint);
+  watch(["point", "epoch", "hidden"], showNeighbors);
   buildHover();
 }
 
-const mouse = { x: 0, y: 0, type: "mouse" };
-let hovered = null; // the point whose card is shown
+const mouse = { x: 0, y: 0 };
 
 function buildHover() {
-  for (const kind of ["pointermove", "pointerdown"]) {
-    plot.addEventListener(kind, ({ clientX, clientY, pointerType }) => Object.assign(mouse, { x: clientX, y: clientY, type: pointerType }), true);
-  }
-  plot.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && hideHover());
   addEventListener("scroll", hideHover, { passive: true });
   watch(["epoch", "hidden", "view"], hideHover);
 }
 
 function showHover(point) {
   const card = element("hover");
-  hovered = point;
   drawImage(element("hover-image"), point);
   drawReconstruction(element("hover-reconstruction"), point, state.epoch);
   element("hover-class").replaceChildren(swatch(facts.labels[point]), className(point));
@@ -109,5 +113,4 @@ function showHover(point) {
 
 function hideHover() {
   element("hover").hidden = true;
-  hovered = null;
 }

@@ -9,6 +9,9 @@ const state = {
   step: 0.5, // place between them
   hidden: new Set(), // labels
   view: null, // the plot's camera or ranges, as a list of numbers; null for the first view
+  axes: null, // names of the plot's axes; null for the first ones
+  proportions: false, // whether the axes are drawn in true proportions
+  shortcuts: true, // whether single keys act
   theme: "auto",
 };
 const watchers = [];
@@ -33,6 +36,9 @@ function fragment() {
   entries.to = facts.indices[state.to];
   entries.step = short(state.step);
   if (state.hidden.size) entries.hidden = [...state.hidden].sort((a, b) => a - b).join();
+  if (state.axes) entries.axes = state.axes.join();
+  if (state.proportions) entries.proportions = "true";
+  if (!state.shortcuts) entries.shortcuts = "off";
   if (state.view) entries.view = state.view.map(short).join();
   if (state.theme !== "auto") entries.theme = state.theme;
   return Object.entries(entries).map((entry) => entry.join("=")).join("&");
@@ -75,9 +81,18 @@ function restored() {
     latent,
     epoch: position(facts.epochs, "epoch", last),
     hidden: new Set(labels.filter((label) => label in facts.classes)),
-    view: numbers(wanted.get("view"), flat ? 4 : 9),
+    view: numbers(wanted.get("view"), flat ? 4 : 6),
+    axes: restoredAxes(wanted.get("axes")),
+    proportions: wanted.get("proportions") === "true",
+    shortcuts: wanted.get("shortcuts") !== "off",
     theme: ["light", "dark"].includes(wanted.get("theme")) ? wanted.get("theme") : "auto",
   };
+}
+
+function restoredAxes(text) {
+  const names = (text ?? "").split(",");
+  const fit = names.length === dimensions && new Set(names).size === dimensions && names.every((name) => axisNames.includes(name));
+  return fit && names.join() !== firstAxes.join() ? names : null;
 }
 
 function within(value, dimension) {
@@ -85,7 +100,10 @@ function within(value, dimension) {
   return Math.min(high, Math.max(low, value));
 }
 
+// The epoch whose decoder decodes what the sliders and the interpolation ask for: the one shown, where the page has it.
+const decodingEpoch = () => (hasDecoder(state.epoch) ? state.epoch : last);
+
 const between = (from, to, step) => {
-  const ends = [latentOf(from, last), latentOf(to, last)];
+  const ends = [from, to].map((point) => latentOf(point, decodingEpoch()));
   return ends[0].map((start, dimension) => start + step * (ends[1][dimension] - start));
 };
