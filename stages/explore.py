@@ -8,7 +8,6 @@ Writes data/explore/explorer.html, which needs no server and makes no request
 
 from stages.shared.command import run
 
-import gzip
 import html
 import math
 from collections import ChainMap
@@ -23,7 +22,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.explorer.adaptation import Autoencoder, Float32, apply, read_images, scale
-from stages.explorer.bundle import plotly
 from stages.explorer.packing import MOST_PIXELS, encode, pack, planes, safe_json, sheet, sheet_columns, source_hash
 from stages.explorer.weights import Rounded, bytes_of, numbers_in, round_rows, shrink
 from stages.shared import params
@@ -47,11 +45,24 @@ SCRIPTS = (
     "decoder.js",
     "state.js",
     "classes.js",
+    "camera.js",
+    "axes.js",
+    "markers.js",
     "plot.js",
+    "marks.js",
+    "gestures.js",
     "point.js",
     "decode.js",
-    "interpolate.js",
+    "pad.js",
     "epochs.js",
+    "interpolate.js",
+    "errors.js",
+    "select.js",
+    "map.js",
+    "own.js",
+    "search.js",
+    "cloud.js",
+    "curve.js",
     "training.js",
     "keys.js",
     "main.js",
@@ -296,7 +307,7 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot], encoder: Rounded) 
         "split": points.source.split,
         "selection": points.selection,
         "indices": points.source.indices.tolist(),
-        "labels": points.source.labels.tolist(),
+        "labels": points.source.labels.tolist() if points.source.classes else [],
         "height": autoencoder.height,
         "width": autoencoder.width,
         "channels": autoencoder.channels,
@@ -343,7 +354,6 @@ def pack_fixed(run: Run, encoder: Rounded) -> dict[str, str]:
             f"got {len(images)} of {images.shape[2]} x {images.shape[1]}; take fewer"
         )
     blocks = {
-        "plotly": encode(gzip.compress(plotly().encode(), mtime=0)),
         "encoder": pack(encoder.content),
         "images": encode(sheet(images)),
     }
@@ -361,7 +371,7 @@ def page(values: Mapping[str, Any], blocks: Mapping[str, str]) -> str:
     elements = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in blocks.items()]
     return Template((SOURCES / "page.html").read_text(encoding="utf-8")).substitute(
         title=html.escape(values["dataset"]),
-        scripts_allowed=f"{source_hash(script)} {source_hash(plotly())}",
+        scripts_allowed=source_hash(script),
         style=style,
         script=script,
         facts=safe_json(values),

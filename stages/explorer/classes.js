@@ -7,19 +7,44 @@ const COLORS = {
   light: ["#307bfe", "#8d575a", "#5bc5a5", "#7a066c", "#d549ab", "#8c8915", "#e5a914", "#c09cfe", "#494508", "#2f32bb"],
   dark: ["#00caf9", "#f5b69d", "#a6f4f7", "#aa4671", "#ea759b", "#b4ae1f", "#f3e968", "#808af0", "#7c7f01", "#0d6cba"],
 };
-// Symbols say it once more, and tell an eleventh class from the first.
-const SYMBOLS = {
-  circle: "M8 2.5a5.5 5.5 0 1 1 0 11a5.5 5.5 0 1 1 0-11z",
-  square: "M3 3h10v10H3z",
-  diamond: "M8 1l7 7-7 7-7-7z",
+// Shapes say it once more, and tell an eleventh class from the first. All have the same area, in a box of 16.
+const SHAPES = {
+  circle: "M3 8a5 5 0 1 1 10 0a5 5 0 1 1-10 0z",
+  square: "M3.6 3.6h8.8v8.8h-8.8z",
+  up: "M8 .2L14.8 11.9H1.2z",
+  diamond: "M8 1.7L14.3 8 8 14.3 1.7 8z",
+  plus: "M6 2h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
+  down: "M8 15.8L1.2 4.1H14.8z",
+  star: "M8 .3L10.1 5.1 15.3 5.6 11.4 9.1 12.5 14.2 8 11.6 3.5 14.2 4.6 9.1 .7 5.6 5.9 5.1z",
+  cross: "M10.8 2.3L13.7 5.2 10.8 8 13.7 10.8 10.8 13.7 8 10.8 5.2 13.7 2.3 10.8 5.2 8 2.3 5.2 5.2 2.3 8 5.2z",
+  left: "M.2 8L11.9 1.2V14.8z",
+  right: "M15.8 8L4.1 14.8V1.2z",
 };
-const names = Object.keys(SYMBOLS);
+const shapes = Object.keys(SHAPES);
 
-const symbolOf = (label) => names[(label + Math.floor(label / 10)) % names.length];
+const symbolOf = (label) => shapes[(label + Math.floor(label / 10)) % shapes.length];
 const colorOf = (label) => COLORS[isDark() ? "dark" : "light"][label % 10];
 
 const system = matchMedia("(prefers-color-scheme: dark)");
-const isDark = () => (state.theme === "auto" ? system.matches : state.theme === "dark");
+const forced = matchMedia("(forced-colors: active)");
+const paper = matchMedia("print");
+let printing = false;
+
+// Paper is light, whatever the screen is; forced colours have a ground of their own.
+function isDark() {
+  if (printing) return false;
+  if (forced.matches) return luminance(themed("surface")) < 0.18;
+  return state.theme === "auto" ? system.matches : state.theme === "dark";
+}
+
+// WCAG 2's, of "rgb(r, g, b)".
+function luminance(color) {
+  const linear = color.match(/[\d.]+/g).slice(0, 3).map((text) => {
+    const value = Number(text) / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+}
 
 function swatch(label) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -27,14 +52,14 @@ function swatch(label) {
   svg.setAttribute("viewBox", "0 0 16 16");
   svg.setAttribute("aria-hidden", "true");
   svg.classList.add("swatch");
-  path.setAttribute("d", SYMBOLS[symbolOf(label)]);
+  path.setAttribute("d", SHAPES[symbolOf(label)]);
   svg.append(path);
   svg.style.color = colorOf(label);
   svg.dataset.label = label;
   return svg;
 }
 
-const present = [...new Set(facts.labels)].sort((a, b) => a - b);
+const present = facts.classes.length ? [...new Set(facts.labels)].sort((a, b) => a - b) : [];
 
 function toggleClass(label) {
   const hidden = new Set(state.hidden);
@@ -64,6 +89,7 @@ function buildLegend() {
   const all = make("button", { type: "button", id: "all-classes", className: "all", textContent: "Show all" });
   all.onclick = () => set({ hidden: new Set() });
   element("legend").append(...chips, all);
+  element("legend").hidden = present.length === 0;
   watch(["hidden"], () => {
     for (const chip of chips) {
       chip.firstChild.setAttribute("aria-pressed", String(!state.hidden.has(Number(chip.dataset.label))));
@@ -81,20 +107,35 @@ function nextTheme() {
 
 function buildTheme() {
   element("theme").onclick = nextTheme;
-  system.addEventListener("change", () => set({ theme: state.theme }));
+  const again = () => set({ theme: state.theme });
+  for (const query of [system, forced]) query.addEventListener("change", again);
+  const print = (on) => {
+    if (printing === on) return;
+    printing = on;
+    again();
+    if (plotSize.width) drawPlot(); // paper doesn't wait for the next frame
+  };
+  paper.addEventListener("change", ({ matches }) => print(matches));
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
   watch(["theme"], () => {
     document.documentElement.dataset.theme = state.theme;
+    themedColors.clear();
     element("theme").textContent = THEMES[state.theme];
     for (const each of document.querySelectorAll(".swatch")) each.style.color = colorOf(Number(each.dataset.label));
   });
 }
 
+const themedColors = new Map();
+
 // The colour that the style sheet gives a name, for the current theme.
 function themed(name) {
-  const probe = make("span");
-  probe.style.color = `var(--${name})`;
-  document.body.append(probe);
-  const color = getComputedStyle(probe).color;
-  probe.remove();
-  return color;
+  if (!themedColors.has(name)) {
+    const probe = make("span");
+    probe.style.color = `var(--${name})`;
+    document.body.append(probe);
+    themedColors.set(name, getComputedStyle(probe).color);
+    probe.remove();
+  }
+  return themedColors.get(name);
 }

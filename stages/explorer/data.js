@@ -1,12 +1,5 @@
 // What the page was given: facts (JSON), and packed numbers and pictures.
 
-// Every 2-D canvas in memory, not on the GPU: they are small, Plotly reads its letters back from some, and the GPU may
-// still be starting.
-const getContext = HTMLCanvasElement.prototype.getContext;
-HTMLCanvasElement.prototype.getContext = function (kind, options) {
-  return getContext.call(this, kind, kind === "2d" ? { ...options, willReadFrequently: true } : options);
-};
-
 const element = (id) => document.getElementById(id);
 const facts = JSON.parse(element("facts").textContent);
 const count = facts.indices.length;
@@ -80,12 +73,6 @@ function scaled(integers, scales) {
 
 const sheet = (id) => createImageBitmap(new Blob([bytes(id)], { type: "image/webp" }));
 
-async function loadPlotly() {
-  const script = document.createElement("script");
-  script.textContent = new TextDecoder().decode(await inflate(bytes("plotly")));
-  document.head.append(script);
-}
-
 async function loadModel() {
   const { encoder, decoders } = facts.weightBytes;
   const each = (load) => Promise.all(facts.epochs.map((_, position) => load(position, decoders[position])));
@@ -148,7 +135,7 @@ function fit(canvas) {
 const drawImage = (canvas, point) => drawTile(canvas, data.images, point);
 
 function drawReconstruction(canvas, point, epoch) {
-  if (data.decoders[epoch]) drawPixels(canvas, decode(latentOf(point, epoch), epoch));
+  if (hasDecoder(epoch)) drawPixels(canvas, decode(latentOf(point, epoch), epoch));
   else drawTile(canvas, data.sheets[epoch], point);
 }
 

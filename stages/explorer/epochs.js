@@ -1,17 +1,25 @@
 // The training, epoch by epoch.
 
-// A button that plays and pauses; `begin` starts what runs while `playing`.
+const players = [];
+
+// A button that plays and pauses, one at a time; `begin` starts what runs while `playing`.
 function player(id, begin) {
   const button = element(id);
   const self = { playing: false, stop: () => turnTo(false), toggle: () => turnTo(!self.playing) };
   function turnTo(playing) {
     if (playing === self.playing) return;
+    if (playing) stopPlaying();
     self.playing = playing;
     button.setAttribute("aria-pressed", String(playing));
     if (playing) begin();
   }
   button.onclick = self.toggle;
+  players.push(self);
   return self;
+}
+
+function stopPlaying() {
+  for (const each of players) each.stop();
 }
 
 const EPOCH_MS = 900;
@@ -28,7 +36,7 @@ const epochs = player("play-epochs", () => {
 });
 
 function goToEpoch(position) {
-  epochs.stop();
+  stopPlaying();
   set({ epoch: Math.min(last, Math.max(0, position)) });
 }
 

@@ -73,7 +73,7 @@ async function mixesOf(epoch, wanted) {
   let until = performance.now() + SLICE_MS;
   for (let point = 0; point < count; point += stride) {
     const own = counts.get(facts.labels[point]);
-    for (const { point: other } of neighborsOf(point, epoch)) own.set(facts.labels[other], (own.get(facts.labels[other]) ?? 0) + 1);
+    for (const { point: other } of nearestTo(latentOf(point, epoch), epoch, (each) => each !== point)) own.set(facts.labels[other], (own.get(facts.labels[other]) ?? 0) + 1);
     if (performance.now() < until) continue;
     await new Promise((done) => setTimeout(done));
     if (!wanted()) return null;
@@ -109,7 +109,7 @@ async function showClasses() {
 
 function classRow(row) {
   const { label, own, others, error } = row;
-  const name = make("button", { type: "button", className: "chip" }, swatch(label), make("span", { textContent: facts.classes[label] }));
+  const name = make("button", { type: "button", className: "plain" }, swatch(label), make("span", { textContent: facts.classes[label] }));
   name.title = "Its worst and best reconstructed";
   name.dataset.label = label;
   name.onclick = () => set({ group: state.group === label ? null : label });
@@ -128,7 +128,7 @@ function classRow(row) {
 
 // Selects the points of a class that have neighbors in another, and these.
 function pairButton(row, { label, share }) {
-  const button = make("button", { type: "button", className: "chip" }, swatch(label), make("span", { textContent: facts.classes[label] }), ` ${percent(share)}`);
+  const button = make("button", { type: "button", className: "plain" }, swatch(label), make("span", { textContent: facts.classes[label] }), ` ${percent(share)}`);
   button.title = `Select the points of ${facts.classes[row.label]} that have neighbors of ${facts.classes[label]}, and these`;
   button.onclick = () => selectPair(row, label);
   return button;
@@ -137,7 +137,7 @@ function pairButton(row, { label, share }) {
 function selectPair(row, label) {
   const chosen = new Set();
   for (const point of row.points) {
-    const near = neighborsOf(point, state.epoch).filter(({ point: other }) => facts.labels[other] === label);
+    const near = nearestTo(latentOf(point, state.epoch), state.epoch, (other) => other !== point).filter(({ point: other }) => facts.labels[other] === label);
     for (const { point: other } of near) chosen.add(point).add(other);
   }
   select([...chosen], `${facts.classes[row.label]} among ${facts.classes[label]}`);
@@ -171,7 +171,7 @@ function showGroup() {
   const points = facts.indices.flatMap((_, point) => (group === null || facts.labels[point] === group ? [point] : []));
   points.sort((a, b) => errors[b] - errors[a] || a - b);
   const shown = Math.min(STRIP, Math.ceil(points.length / 2));
-  const strip = (list) => list.map((point) => thumbnail(point, errorOf(point, epoch), { pair: true, name: `${nameOf(point)}, error ${errorOf(point, epoch)}` }));
+  const strip = (list) => list.map((point) => pairOf(point, epoch));
   const of = group === null ? "" : ` of ${facts.classes[group]}`;
   element("worst-title").textContent = `Worst reconstructed${of}`;
   element("best-title").textContent = `Best reconstructed${of}`;

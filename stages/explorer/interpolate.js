@@ -14,7 +14,7 @@ function showEnds() {
     const point = state[id];
     const canvas = make("canvas", { className: "picture" });
     drawImage(canvas, point);
-    element(id).replaceChildren(canvas, make("span", {}, ...(labeled ? [swatch(facts.labels[point])] : []), name));
+    element(id).replaceChildren(canvas, make("span", {}, ...marksOf(point), name));
     element(id).title = `${name}: ${nameOf(point)}`;
     element(id).setAttribute("aria-label", `${element(id).title}; choose this point`);
     element(id).dataset.point = point;
@@ -44,26 +44,35 @@ function buildInterpolate() {
   element("set-from").onclick = () => setEnds({ from: state.point });
   element("set-to").onclick = () => setEnds({ to: state.point });
   for (const id of ["from", "to"]) element(id).onclick = () => choose(state[id]);
-  element("step").oninput = () => {
-    steps.stop();
-    walk(element("step").valueAsNumber);
-  };
+  element("step").oninput = () => walk(element("step").valueAsNumber);
   watch(["from", "to", "epoch"], showEnds);
   watch(["step"], showStep);
 }
 
 const WALK_MS = 3000;
+const PAUSE_MS = 800; // between the images of the strip, for who wants less motion
 
 // There and back again, until it is stopped.
 const steps = player("play-steps", () => {
-  let begin = performance.now() - WALK_MS * state.step;
-  if (state.step === 1) begin = performance.now();
+  const turn = {}; // of this play: one that was stopped and begun again has another
+  steps.turn = turn;
+  const goes = () => steps.playing && steps.turn === turn;
+  const to = (step) => moveTo(between(state.from, state.to, step), { step });
+  let begin = performance.now() - WALK_MS * (state.step === 1 ? 0 : state.step);
   const frame = () => {
-    if (!steps.playing) return;
-    const turns = (performance.now() - begin) / WALK_MS;
-    const rest = turns % 2;
-    walk(rest <= 1 ? rest : 2 - rest);
+    if (!goes()) return;
+    const rest = ((performance.now() - begin) / WALK_MS) % 2;
+    to(rest <= 1 ? rest : 2 - rest);
     requestAnimationFrame(frame);
   };
-  requestAnimationFrame(frame);
+  const images = facts.steps - 1;
+  let image = Math.round(state.step * images);
+  const jump = () => {
+    if (!goes()) return;
+    image = (image + 1) % (2 * images);
+    to((image <= images ? image : 2 * images - image) / images);
+    setTimeout(jump, PAUSE_MS);
+  };
+  if (calm.matches) setTimeout(jump, PAUSE_MS);
+  else requestAnimationFrame(frame);
 });

@@ -9,7 +9,7 @@ const KEYS = [
   ["[  ]", "previous, next epoch"],
   ["1 … 0", "hide or show a class; with Shift, show it alone"],
   ["arrows", "in the plot: turn it; with Shift, pan"],
-  ["+  −", "zoom"],
+  ["+  −", "zoom, at the chosen point"],
   ["r", "reset the view"],
   ["t", "theme: auto, light, dark"],
   ["?", "these keys"],
@@ -21,14 +21,14 @@ const ACTIONS = {
   p: () => choose(state.point - 1),
   f: () => setEnds({ from: state.point }),
   l: () => setEnds({ to: state.point }),
-  d: goToPoint,
+  d: () => goTo(latentOf(state.point, decodingEpoch())),
   i: () => steps.toggle(),
   e: () => last > 0 && epochs.toggle(),
   "[": () => goToEpoch(state.epoch - 1),
   "]": () => goToEpoch(state.epoch + 1),
-  "+": () => zoom(0.8),
-  "=": () => zoom(0.8),
-  "-": () => zoom(1.25),
+  "+": () => zoom(1.25),
+  "=": () => zoom(1.25),
+  "-": () => zoom(0.8),
   r: () => resetView(),
   t: () => nextTheme(),
   "?": () => element("keys").showModal(),
@@ -38,10 +38,11 @@ const ARROWS = { ArrowLeft: [-0.12, 0], ArrowRight: [0.12, 0], ArrowUp: [0, 0.12
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || element("keys").open) return;
-  if (event.target.matches("select, input:not([type=range])")) return;
+  if (event.target.matches("select, textarea, input:not([type=range], [type=checkbox])")) return;
+  if (!state.shortcuts && event.target !== plotBox) return;
   const digit = /^Digit(\d)$/.exec(event.code);
   const label = digit && present[(Number(digit[1]) + 9) % 10];
-  const arrow = event.target === plot && ARROWS[event.key];
+  const arrow = event.target === plotBox && ARROWS[event.key];
   if (arrow) (event.shiftKey ? pan : turn)(...arrow);
   else if (ACTIONS[event.key]) ACTIONS[event.key]();
   else if (digit && label !== undefined) (event.shiftKey ? isolateClass : toggleClass)(label);
@@ -54,6 +55,10 @@ function buildKeys() {
     element("keys-list"),
     KEYS.map(([keys, what]) => [what, ...keys.split("  ").map((key) => make("kbd", { textContent: key }))]),
   );
+  const shortcuts = element("shortcuts");
+  shortcuts.onchange = () => set({ shortcuts: shortcuts.checked });
+  watch(["shortcuts"], () => (shortcuts.checked = state.shortcuts));
+  shortcuts.checked = state.shortcuts;
   element("show-keys").onclick = () => element("keys").showModal();
   element("close-keys").onclick = () => element("keys").close();
   addEventListener("keydown", onKey);

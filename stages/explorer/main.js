@@ -1,9 +1,7 @@
 // Start: unpack, build each part, show the state that the URL asks for.
 
 async function start() {
-  const model = loadModel(); // its inflating and Plotly's loading go on side by side
-  await loadPlotly();
-  await model;
+  await loadModel();
   Object.assign(state, restored());
   buildTheme();
   buildLegend();
@@ -12,20 +10,24 @@ async function start() {
   buildInterpolate();
   buildEpochs();
   buildHeader();
-  element("share").onclick = copyLink;
-  set({ ...state }); // every part shows itself
-  await buildPlot();
+  buildErrors();
+  buildSelect();
+  buildMap();
+  buildOwn();
+  buildSearch();
+  buildCloud();
   buildKeys();
+  element("share").onclick = copyLink;
+  buildPlot();
+  buildTraining();
+  set({ ...state }); // every part shows itself
   addEventListener("hashchange", () => {
-    steps.stop();
-    epochs.stop();
+    stopPlaying();
     set(restored());
   });
-  window.explorer = { decode, encode, state, set, settled }; // for the console
+  window.explorer = { decode, encode, state, set, settled, plot, marked }; // for the console
   performance.mark("interactive");
   document.documentElement.dataset.ready = "true";
-  await buildTraining();
-  document.documentElement.dataset.complete = "true";
 }
 
 try {
@@ -33,5 +35,6 @@ try {
 } catch (error) {
   element("problem").textContent = `The page could not start (${error.message}). It needs a browser of 2024 or later.`;
   element("problem").hidden = false;
+  document.documentElement.dataset.failed = "true";
   throw error;
 }

@@ -23,12 +23,12 @@ async function decodeMap() {
     drawPixels(mapTile, decode(mapLatent(column, row), epoch));
     mapTiles.getContext("2d").drawImage(mapTile, column * facts.width, row * facts.height);
     if (performance.now() < until) continue;
-    drawPad();
+    drawPadGround();
     await new Promise(requestAnimationFrame);
     if (wanted !== mapShown) return;
     until = performance.now() + MAP_MS;
   }
-  drawPad();
+  drawPadGround();
 }
 
 // The latent in the middle of a picture of the map, counted from its upper left.
@@ -42,6 +42,8 @@ function mapLatent(column, row) {
 }
 
 function drawMap(context, side) {
+  if (!state.map) return;
+  decodeMap();
   context.imageSmoothingEnabled = facts.width * MAP_SIDE > side;
   context.drawImage(mapTiles, 0, 0, side, side);
 }
@@ -51,14 +53,14 @@ function showMap() {
   element("map-points-label").hidden = !state.map;
   element("map-points").checked = state.mapPoints;
   element("decode-pair").classList.toggle("mapped", state.map);
-  decodeMap();
-  drawPad();
+  drawPadGround();
 }
 
 function buildMap() {
   element("show-map").hidden = size < 2;
   element("show-map").onclick = () => set({ map: !state.map && size > 1 });
   element("map-points").onchange = () => set({ mapPoints: element("map-points").checked });
+  padLayers.push(drawMap);
   watch(["map", "mapPoints"], showMap);
   watch(["latent", "epoch"], decodeMap);
 }

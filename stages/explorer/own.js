@@ -57,7 +57,7 @@ function showOwn() {
   const { errors } = data.snapshots[last];
   const worse = errors.reduce((sum, error) => sum + (error < own.error), 0) / count;
   element("own-text").textContent = `Error ${own.error.toPrecision(3)}, more than ${percent(worse)} of the points have.`;
-  element("own-neighbors").replaceChildren(...neighborButtons(nearestTo(own.latent, last)));
+  element("own-neighbors").replaceChildren(...neighborButtons(nearestTo(own.latent, last, () => true)));
 }
 
 // How bright the rim of a picture is on the whole, 0 to 255.
@@ -161,10 +161,9 @@ function drawOn(event) {
 }
 
 // A star where the page's own picture lies, in the last epoch's space.
-function drawOwnMark(context) {
+function drawOwnMark(context, lens) {
   if (!state.own || state.epoch !== last) return;
-  const { left, top } = plotBox.getBoundingClientRect();
-  starAt(context, plot.screenOfLatent(state.own.latent).map((value, i) => value - [left, top][i]));
+  starAt(context, project(lens, plot.placeOfLatent(state.own.latent)));
 }
 
 function starAt(context, [x, y]) {
@@ -225,5 +224,6 @@ function buildOwn() {
     if (item) takePicture(item.getAsFile()).then(() => element("own-card").scrollIntoView({ block: "nearest" }));
   });
   plot.layers.push(drawOwnMark);
+  padMarks.push((context) => state.own && state.epoch === last && starAt(context, padPlace(state.own.latent)));
   watch(["own", "epoch"], showOwn);
 }

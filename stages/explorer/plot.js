@@ -1,334 +1,197 @@
-// The plot: the points, coloured by class, and what the other parts of the page mark among them.
+// The plot: the points among their axes, and what the rest of the page marks among them.
+//
+// Two canvases: the points with their axes, drawn again when these change, and over them what moves more often (the
+// chosen point and its neighbours, the line of the interpolation, the cursor). What is asked for is drawn once, in the
+// next frame. For the page's other parts:
+//
+//   plot.redraw(part)            draw again in the next frame: "points" (all of it), or "marks" (what lies on top)
+//   plot.screenOf(point)         [x, y] of a point in the window's pixels; null where it isn't shown
+//   plot.pointAt(x, y, reach)    the shown point at a place of the window (the foremost one that covers it, else the
+//                                nearest within `reach` pixels), or null
+//   plot.pointsIn(polygon)       the shown points within a polygon of window places [[x, y], …], for a box or a lasso
+//   plot.color(colorOf)          colour points by colorOf(point), a CSS colour (few different ones: each is stamped), in
+//                                the place of their class's; null: by class. Call it again where its answers change.
+//   plot.isolate(points)         show no other points than those of this Set; null: all
+//   plot.thumbnails(draw)        draw(context, point, x, y) in canvas pixels in the place of each marker; null: markers
+//   plot.layers                  functions (context, lens) that draw over all else; in canvas pixels, project(lens, place)
+//   plot.placeOf(point), plot.placeOfLatent(latent)   where it stands on the axes shown, [x, y, z]
+//   plot.drag                    null, or a function (kind, x, y) that gets a drag of the main button or one finger, in
+//                                window pixels, in the place of turning: kind is start, move, end or cancel
+//   plot.setCloud(cloud)         {latents: Float32Array [number * size], labels: array [number] or null}: dots behind the
+//                                points; null: none. plot.cloudAt(x, y, reach) finds one, and plot.cloudHovered(i, x, y)
+//                                and plot.cloudPressed(i, x, y), where set, are told of it (null: none there)
 
-let flat = facts.axes.length < 3; // also where the browser turns out not to draw three dimensions
-const FIRST_CAMERA = { eye: [1.25, 1.25, 0.8], center: [0, 0, -0.13], up: [0, 0, 1] };
+const plotBox = element("plot");
+const layers = ["points", "marks"].map(() => make("canvas"));
+const [pointsContext, marksContext] = layers.map((canvas) => canvas.getContext("2d", { willReadFrequently: true }));
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const plotSize = { width: 0, height: 0, frame: null };
 
-let positions = []; // one an epoch: Float64Array [count * 3]
+let positions = []; // by epoch, as they are asked for: Float32Array [count * 3]
 let shown = null; // the positions drawn now, which move from one epoch's to the next
-const plot = element("plot");
-const config = { displayModeBar: false, responsive: true, scrollZoom: true, doubleClick: false, showTips: false };
-const OVERLAYS = ["neighbors", "line", "chosen", "decoded"];
+const screen = screenOf(count); // of the points, in the pixels of the canvas
+let looks = { of: new Uint16Array(count), list: [] };
+let stamps = null;
+let cloud = null;
+let texts = []; // what the axes say, and where
+let colorOfPoint = null;
+let isolated = null;
+let drawThumbnail = null;
 
-// Where a latent stands in the plot, always three numbers.
-function placed(latent) {
-  const { projection } = facts;
-  const place = projection
-    ? projection.components.map((weights) =>
-        weights.reduce((sum, weight, i) => sum + weight * (latent[i] - projection.mean[i]), 0),
-      )
-    : latent;
-  return [place[0], place[1] ?? 0, place[2] ?? 0];
+function screenOf(number) {
+  const column = () => new Float32Array(number);
+  return { x: column(), y: column(), depth: column(), order: new Uint32Array(number), shown: new Uint8Array(number), number: 0 };
 }
 
-const axis = (dimension) => facts.axes[dimension] ?? { title: "", range: [-1, 1] };
-const membersOf = (label) => facts.labels.flatMap((other, point) => (other === label ? [point] : []));
-const members = new Map(present.map((label) => [label, membersOf(label)]));
+const plot = {
+  layers: [],
+  drag: null,
+  cloudHovered: null,
+  cloudPressed: null,
+  redraw: (part = "points") => redraw(part),
+  color(colorOf) {
+    colorOfPoint = colorOf;
+    lookAgain();
+  },
+  isolate(points) {
+    isolated = points;
+    redraw("points");
+  },
+  thumbnails(draw) {
+    drawThumbnail = draw;
+    redraw("points");
+  },
+  placeOf: (point) => Array.from(shown.subarray(3 * point, 3 * point + 3)),
+  placeOfLatent: (latent) => Array.from(placesOf(latent, 1, () => NaN)),
+  lens: () => (flat ? flatLens : turntable)(shownAxes(), plotSize),
+  screenOf(point) {
+    if (!isShown(point)) return null;
+    const { left, top } = plotBox.getBoundingClientRect();
+    const [x, y] = project(plot.lens(), plot.placeOf(point));
+    return [left + x, top + y];
+  },
+  pointAt,
+  pointsIn,
+  setCloud,
+  cloudAt: (x, y, reach) => (cloud ? nearest(cloud.screen, cloud.number, x, y, reach, () => true) : null),
+  texts: () => texts,
+};
 
-// Columns of coordinates for Plotly, of a list of [x, y, z].
-const coordinates = () => (flat ? ["x", "y"] : ["x", "y", "z"]);
-const columns = (places) => Object.fromEntries(coordinates().map((name, i) => [name, places.map((place) => place[i])]));
-const shownAt = (point) => [shown[3 * point], shown[3 * point + 1], shown[3 * point + 2]];
+const labelOf = (point) => facts.labels[point] ?? 0;
+const isShown = (point) => !state.hidden.has(facts.labels[point]) && (!isolated || isolated.has(point));
+const positionsOf = (epoch) => (positions[epoch] ??= placesOf(data.snapshots[epoch].latents, count, labelOf));
 
-function classTrace(label) {
-  return {
-    type: flat ? "scatter" : "scatter3d",
-    mode: "markers",
-    name: `class ${label}`,
-    customdata: members.get(label),
-    hoverinfo: "none",
-    visible: !state.hidden.has(label),
-    marker: {
-      color: colorOf(label),
-      symbol: symbolOf(label),
-      size: markerSize(label),
-      opacity: 1,
-      line: { color: themed("surface"), width: flat ? 0.8 : 0.5 },
-    },
-    ...columns(members.get(label).map(shownAt)),
-  };
+function setCloud(next) {
+  cloud = next && { ...next, number: next.latents.length / size, looks: null };
+  if (cloud) cloud.screen = screenOf(cloud.number);
+  placeCloud();
+  redraw("points");
 }
 
-// In one box a square looks larger than a circle; in 3-D, where symbols are letters of a font, a diamond does too.
-const markerSize = (label) =>
-  room() * (flat ? { circle: 10, square: 9, diamond: 10 } : { circle: 7, square: 6, diamond: 6 })[symbolOf(label)];
-const room = () => Math.min(1, Math.max(0.6, plot.clientWidth / 700));
-
-// What stands in the plot besides the points. Earlier epochs had another decoder, so there the last one's marks go.
-function overlayPlaces() {
-  const now = state.epoch === last;
-  const chosen = shownAt(state.point);
-  const spokes = neighborsOf(state.point, state.epoch).flatMap(({ point }) => [chosen, shownAt(point), [null, null, null]]);
-  return {
-    neighbors: spokes,
-    line: now ? [state.from, state.to].map((point) => placed(latentOf(point, last))) : [],
-    chosen: [chosen],
-    decoded: now ? [placed(state.latent).map(clamp)] : [],
-  };
+function placeCloud() {
+  if (cloud) cloud.places = placesOf(cloud.latents, cloud.number, (i) => cloud.labels?.[i] ?? 0);
 }
 
-function clamp(value, dimension) {
-  const [low, high] = axis(dimension).range;
-  return Math.min(high, Math.max(low, value));
-}
-
-function overlayStyles() {
-  const ink = themed("ink");
-  return {
-    neighbors: { mode: "lines", line: { color: themed("muted"), width: flat ? 1 : 2 } },
-    line: { mode: "lines", line: { color: ink, width: flat ? 2.5 : 5 } },
-    chosen: {
-      mode: "markers",
-      marker: { symbol: "circle-open", size: room() * (flat ? 20 : 14), color: ink, line: { color: ink, width: flat ? 2 : 3 } },
-    },
-    decoded: {
-      mode: "markers",
-      marker: { symbol: "diamond", size: room() * (flat ? 14 : 9), color: ink, line: { color: themed("surface"), width: 1 } },
-    },
-  };
-}
-
-function overlayTraces() {
-  const places = overlayPlaces();
-  const styles = overlayStyles();
-  return OVERLAYS.map((name) => ({
-    type: flat ? "scatter" : "scatter3d",
-    name,
-    hoverinfo: "skip",
-    ...styles[name],
-    ...columns(places[name]),
-  }));
-}
-
-function axisLayout(dimension) {
-  const { title, range } = axis(dimension);
-  return {
-    title: { text: title },
-    range: [...range],
-    autorange: false,
-    color: themed("muted"),
-    gridcolor: themed("grid"),
-    linecolor: themed("grid"),
-    zeroline: false,
-    showspikes: false,
-    showbackground: false,
-    nticks: 6,
-    visible: title !== "",
-  };
-}
-
-function layout() {
-  const common = {
-    margin: flat ? { l: 56, r: 16, t: 8, b: 44 } : { l: 0, r: 0, t: 0, b: 0 },
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: "system-ui, sans-serif", size: 12, color: themed("muted") },
-    showlegend: false,
-    hovermode: "closest",
-  };
-  if (flat) return { ...common, dragmode: "pan", xaxis: axisLayout(0), yaxis: axisLayout(1) };
-  return {
-    ...common,
-    scene: {
-      xaxis: axisLayout(0),
-      yaxis: axisLayout(1),
-      zaxis: axisLayout(2),
-      aspectmode: "cube",
-      dragmode: "orbit",
-      hovermode: "closest",
-    },
-  };
-}
-
-const vector = ([x, y, z]) => ({ x, y, z });
-const list = ({ x, y, z }) => [x, y, z];
-
-// The view as Plotly's layout has it, from the state's list of numbers.
-function viewLayout() {
-  if (flat) {
-    const [left, right, bottom, top] = state.view ?? [...axis(0).range, ...axis(1).range];
-    return { "xaxis.range": [left, right], "yaxis.range": [bottom, top] };
+// Each pair of colour and shape gets a number, and each point that of its own.
+function findLooks(colorOf) {
+  const known = new Map();
+  const list = [];
+  const outline = themed("surface");
+  for (let point = 0; point < count; point++) {
+    const [color, shape] = [colorOf(point), symbolOf(labelOf(point))];
+    const key = `${color} ${shape}`;
+    if (!known.has(key)) known.set(key, list.push({ color, shape, outline }) - 1);
+    looks.of[point] = known.get(key);
   }
-  const { view } = state;
-  const { eye, center, up } = view
-    ? { eye: view.slice(0, 3), center: view.slice(3, 6), up: view.slice(6) }
-    : FIRST_CAMERA;
-  return { "scene.camera": { eye: vector(eye), center: vector(center), up: vector(up) } };
+  looks.list = list;
 }
 
-// The layout with the view of the state: a new layout must not turn the plot back.
-function viewedLayout() {
-  const viewed = layout();
-  for (const [path, value] of Object.entries(viewLayout())) {
-    const [part, key] = path.split(".");
-    viewed[part][key] = value;
+function lookAgain() {
+  findLooks(colorOfPoint ?? ((point) => colorOf(labelOf(point))));
+  stamps = null;
+  if (cloud) cloud.looks = null;
+  redraw("points");
+}
+
+function resize() {
+  plotSize.width = plotBox.clientWidth;
+  plotSize.height = plotBox.clientHeight;
+  plotSize.frame = flat ? flatFrame(pointsContext, plotSize) : null;
+  for (const canvas of layers) {
+    canvas.width = Math.round(plotSize.width * ratio());
+    canvas.height = Math.round(plotSize.height * ratio());
   }
-  return viewed;
+  redraw("points");
 }
 
-function currentView() {
-  if (flat) return [...plot.layout.xaxis.range, ...plot.layout.yaxis.range];
-  // The layout's own camera falls behind: after a relayout, Plotly no longer writes drags into it.
-  const { eye, center, up } = plot._fullLayout.scene._scene.getCamera();
-  return [...list(eye), ...list(center), ...list(up)];
-}
-
-async function buildPlot() {
-  positions = data.snapshots.map(({ latents }) => {
-    const place = new Float64Array(count * 3);
-    for (let point = 0; point < count; point++) {
-      place.set(placed(latents.subarray(point * size, (point + 1) * size)), 3 * point);
-    }
-    return place;
-  });
-  shown = positions[state.epoch];
-  plot.setAttribute("aria-label", `Plot of ${count} latents. Arrow keys turn it, plus and minus zoom.`);
-  const draw = () => Plotly.newPlot(plot, [...present.map(classTrace), ...overlayTraces()], viewedLayout(), config);
-  await draw();
-  if (!flat && plot.textContent.includes("WebGL is not supported")) {
-    flat = true;
-    state.view = null;
-    await draw();
+function drawPoints() {
+  const { width, height } = plotSize;
+  const lens = plot.lens();
+  const context = pointsContext;
+  context.setTransform(ratio(), 0, 0, ratio(), 0, 0);
+  context.fillStyle = themed("surface");
+  context.fillRect(0, 0, width, height);
+  texts = [];
+  drawAxes(context, lens, plotSize, texts);
+  const fine = fineLens(lens); // markers know no transform
+  projectAll(fine, shown, count, screen);
+  for (let point = 0; point < count; point++) screen.shown[point] = isShown(point);
+  screen.number = sortByDepth(screen.depth, count, screen.shown, screen.order);
+  const { width: columns, height: rows } = context.canvas;
+  if (!columns || !rows || (!screen.number && !cloud)) return;
+  const image = context.getImageData(0, 0, columns, rows);
+  const pixels = new Uint32Array(image.data.buffer);
+  if (cloud) drawCloud(pixels, columns, rows, fine);
+  if (!drawThumbnail) {
+    const { size: side, alpha } = crowd(screen.number, width);
+    const grain = Math.round(side * ratio() * 4) / 4;
+    if (!stamps || stamps.size !== grain || stamps.alpha !== alpha) stamps = new Stamps(looks.list, grain, alpha);
+    paintMarkers(pixels, columns, rows, { ...screen, looks: looks.of, stamps });
   }
-  element("plot-hint").textContent = plotHint();
-  plot.on("plotly_hover", ({ points: [point] }) => point.customdata !== undefined && showHover(point.customdata));
-  plot.on("plotly_unhover", () => mouse.type === "mouse" && hideHover());
-  for (const kind of ["plotly_relayouting", "plotly_relayout"]) plot.on(kind, keepView);
-  let wheel = 0; // Plotly says nothing of it
-  plot.addEventListener("wheel", () => {
-    clearTimeout(wheel);
-    wheel = setTimeout(keepView, 200);
-  }, { passive: true });
-  watch(["epoch"], moveToEpoch);
-  watch(["point", "latent", "from", "to"], () => repaint("overlays"));
-  watch(["hidden"], () => repaint("visible"));
-  watch(["theme"], () => repaint("colors"));
-  watch(["view"], () => Plotly.relayout(plot, viewLayout()));
-  for (const [id, factor] of [["zoom-in", 0.8], ["zoom-out", 1.25]]) element(id).onclick = () => zoom(factor);
-  element("reset-view").onclick = resetView;
-  buildPicking();
+  context.putImageData(image, 0, 0);
+  if (drawThumbnail) for (const point of screen.order.subarray(0, screen.number)) drawThumbnail(context, point, ...pixel(screen, point));
 }
 
-// Where on the screen a point of the plot is. Plotly has no public way to ask.
-function onScreen(point) {
-  const place = shownAt(point);
-  const full = plot._fullLayout;
-  if (flat) {
-    const box = plot.getBoundingClientRect();
-    const [x, y] = [full.xaxis, full.yaxis].map((its, i) => its._offset + its.l2p(place[i]));
-    return [box.left + x, box.top + y];
+const fineLens = (lens) => ({ ...lens, x: lens.x * ratio(), y: lens.y * ratio(), scale: lens.scale * ratio() });
+const pixel = ({ x, y }, i) => [x[i] / ratio(), y[i] / ratio()];
+
+function drawCloud(pixels, width, height, lens) {
+  projectAll(lens, cloud.places, cloud.number, cloud.screen);
+  if (!cloud.looks) {
+    const labels = cloud.labels ?? new Uint8Array(cloud.number);
+    cloud.looks = labels;
+    cloud.colors = Array.from({ length: Math.max(1, facts.classes.length) }, (_, label) => dotColor(colorOf(label), 0.45));
   }
-  const scene = full.scene._scene;
-  const { projection, view, model } = scene.glplot.cameraParams; // 4 x 4, column by column
-  const apply = (matrix, v) => [0, 1, 2, 3].map((row) => v.reduce((sum, value, i) => sum + matrix[4 * i + row] * value, 0));
-  const scaled = [...place.map((value, i) => value * scene.dataScale[i]), 1];
-  const [x, y, , w] = apply(projection, apply(view, apply(model, scaled)));
-  const box = scene.container.getBoundingClientRect();
-  return [box.left + ((x / w + 1) / 2) * box.width, box.top + ((1 - y / w) / 2) * box.height];
+  paintDots(pixels, width, height, { ...cloud.screen, number: cloud.number, looks: cloud.looks, colors: cloud.colors, side: Math.round(1.5 * ratio()) });
 }
-
-const REACH = { mouse: 8, pen: 12, touch: 24 }; // pixels around a click or a tap in which a point is meant
-const STILL = 8; // pixels that what clicks or taps may move; more is a drag
-
-// A click or a tap chooses a point. Plotly's own clicks are lost where frames are slow, and in 3-D it hears no taps.
-function buildPicking() {
-  let start = null;
-  plot.addEventListener("pointerdown", (event) => (start = event.isPrimary && event.button === 0 ? event : null), true);
-  plot.addEventListener("pointerup", (event) => {
-    const far = (x, y) => Math.hypot(x - event.clientX, y - event.clientY);
-    if (!start || far(start.clientX, start.clientY) > STILL) return;
-    const { pointerType } = event;
-    const point = hovered !== null && pointerType === "mouse" ? hovered : nearestOnScreen(far, REACH[pointerType] ?? 8);
-    hideHover();
-    if (point === null) return;
-    choose(point);
-    if (pointerType !== "mouse") showHover(point);
-  }, true);
-}
-
-function nearestOnScreen(far, reach) {
-  let nearest = null;
-  facts.labels.forEach((label, point) => {
-    const distance = state.hidden.has(label) ? Infinity : far(...onScreen(point));
-    if (distance <= reach) [nearest, reach] = [point, distance];
-  });
-  return nearest;
-}
-
-// A view made with the mouse is there already: it is kept, not drawn.
-function keepView() {
-  const view = currentView();
-  if (!viewDiffers(view)) return;
-  state.view = view;
-  hideHover();
-  remember();
-}
-
-function plotHint() {
-  if (facts.projection) return `${size} dimensions, on their first three principal components`;
-  if (flat && facts.axes.length > 2) return "the first two dimensions: this browser draws no 3-D";
-  const finger = matchMedia("(pointer: coarse)").matches;
-  const zoomed = finger ? "pinch to zoom, tap to choose" : "scroll to zoom, click to choose";
-  return `drag to ${flat ? "pan" : "turn"}, ${zoomed}`;
-}
-
-function viewDiffers(view) {
-  const first = flat
-    ? [...axis(0).range, ...axis(1).range]
-    : [...FIRST_CAMERA.eye, ...FIRST_CAMERA.center, ...FIRST_CAMERA.up];
-  // Plotly straightens the camera's up, the last three, on any click.
-  return (state.view ?? first).slice(0, 6).some((value, i) => Math.abs(value - view[i]) > 1e-6);
-}
-
-const resetView = () => set({ view: null });
 
 // Drawing is put off to the next frame, where all that changed meanwhile is drawn at once.
-const stale = new Set();
-let painting = false;
+let stale = null;
+let painted = Promise.resolve();
 
-async function repaint(part) {
-  stale.add(part);
-  if (painting) return;
-  painting = true;
-  while (stale.size) {
-    await new Promise(requestAnimationFrame);
-    const parts = new Set(stale);
-    stale.clear();
-    await paint(parts);
-  }
-  painting = false;
-}
-
-// When all that was asked for so far is drawn, and the fragment says it.
-async function settled() {
-  while (painting || stale.size || moving) await new Promise(requestAnimationFrame);
-  await new Promise((done) => setTimeout(done, REMEMBER_MS + 50));
-}
-
-const classIndices = present.map((_, i) => i);
-const overlayIndices = OVERLAYS.map((_, i) => present.length + i);
-
-const gather = (traces) => Object.fromEntries(coordinates().map((name) => [name, traces.map((trace) => trace[name])]));
-
-async function paint(parts) {
-  if (parts.has("colors")) {
-    keepView();
-    const traces = [...present.map(classTrace), ...overlayTraces()];
-    await Plotly.react(plot, traces, viewedLayout(), config);
+function redraw(part) {
+  if (stale) {
+    if (part === "points") stale = part;
     return;
   }
-  if (parts.has("visible")) {
-    await Plotly.restyle(plot, { visible: present.map((label) => !state.hidden.has(label)) }, classIndices);
-  }
-  if (parts.has("points")) {
-    const traces = [...present.map((label) => columns(members.get(label).map(shownAt))), ...overlayColumns()];
-    await Plotly.restyle(plot, gather(traces), [...classIndices, ...overlayIndices]);
-  } else if (parts.has("overlays")) {
-    await Plotly.restyle(plot, gather(overlayColumns()), overlayIndices);
-  }
+  stale = part;
+  painted = new Promise(requestAnimationFrame).then(() => {
+    const all = stale === "points";
+    stale = null;
+    if (plotSize.width) drawPlot(all);
+  });
 }
 
-const overlayColumns = () => Object.values(overlayPlaces()).map(columns);
+function drawPlot(all = true) {
+  if (all) drawPoints();
+  drawMarks();
+}
+
+// Until nothing is left to draw.
+async function settled() {
+  while (stale || moving) await (stale ? painted : new Promise(requestAnimationFrame));
+  await new Promise((done) => setTimeout(done, REMEMBER_MS + 50));
+}
 
 const MOVE_MS = 450;
 let moves = 0;
@@ -338,7 +201,7 @@ let moving = false;
 async function moveToEpoch() {
   const move = ++moves;
   const start = shown;
-  const end = positions[state.epoch];
+  const end = positionsOf(state.epoch);
   const begin = performance.now();
   moving = true;
   while (!calm.matches && start !== end) {
@@ -346,50 +209,115 @@ async function moveToEpoch() {
     if (time >= 1) break;
     const eased = time * time * (3 - 2 * time);
     shown = start.map((value, i) => value + eased * (end[i] - value));
-    await repaint("points");
+    redraw("points");
     await new Promise(requestAnimationFrame);
     if (move !== moves) return; // a later one has taken over
   }
   shown = end;
   moving = false;
-  repaint("points");
+  redraw("points");
 }
 
-function zoom(factor) {
-  const view = currentView();
-  if (flat) {
-    for (const i of [0, 2]) {
-      const middle = (view[i] + view[i + 1]) / 2;
-      view[i] = middle + factor * (view[i] - middle);
-      view[i + 1] = middle + factor * (view[i + 1] - middle);
-    }
-  } else {
-    for (let i = 0; i < 3; i++) view[i] = view[3 + i] + factor * (view[i] - view[3 + i]);
+// Points under a place of the window.
+
+function nearest({ x, y }, number, clientX, clientY, reach, wanted) {
+  const { left, top } = plotBox.getBoundingClientRect();
+  const [px, py] = [(clientX - left) * ratio(), (clientY - top) * ratio()];
+  let least = (reach * ratio()) ** 2;
+  let found = null;
+  for (let i = 0; i < number; i++) {
+    const distance = (x[i] - px) ** 2 + (y[i] - py) ** 2;
+    if (distance <= least && wanted(i)) [least, found] = [distance, i];
   }
-  set({ view });
+  return found;
 }
 
-// Turn the camera about the middle by angles; a flat plot has nothing to turn, and moves instead.
-function turn(azimuth, elevation) {
-  if (flat) return pan(azimuth, elevation);
-  const view = currentView();
-  const [x, y, z] = [0, 1, 2].map((i) => view[i] - view[3 + i]);
-  const radius = Math.hypot(x, y, z);
-  const east = Math.atan2(y, x) + azimuth;
-  const north = Math.min(1.5, Math.max(-1.5, Math.asin(z / radius) + elevation));
-  const eye = [Math.cos(north) * Math.cos(east), Math.cos(north) * Math.sin(east), Math.sin(north)];
-  set({ view: [...eye.map((value, i) => radius * value + view[3 + i]), ...view.slice(3, 6), 0, 0, 1] });
-}
-
-// Move what is seen by shares of it, to the right and up.
-function pan(right, up) {
-  const view = currentView();
-  if (flat) {
-    const across = right * (view[1] - view[0]);
-    const along = up * (view[3] - view[2]);
-    return set({ view: [view[0] + across, view[1] + across, view[2] + along, view[3] + along] });
+function pointAt(clientX, clientY, reach) {
+  projectAll(fineLens(plot.lens()), shown, count, screen); // a press may come before the frame that draws its move
+  const { left, top } = plotBox.getBoundingClientRect();
+  const [px, py] = [(clientX - left) * ratio(), (clientY - top) * ratio()];
+  const radius = (crowd(screen.number, plotSize.width).size / 2) * ratio();
+  let found = null;
+  for (let i = 0; i < count; i++) {
+    if ((screen.x[i] - px) ** 2 + (screen.y[i] - py) ** 2 > radius ** 2 || !isShown(i)) continue;
+    if (found === null || screen.depth[i] >= screen.depth[found]) found = i;
   }
-  const east = Math.atan2(view[1] - view[4], view[0] - view[3]);
-  const move = [-right * Math.sin(east), right * Math.cos(east), up];
-  set({ view: view.map((value, i) => (i < 6 ? value + move[i % 3] : value)) });
+  return found ?? nearest(screen, count, clientX, clientY, reach, isShown);
+}
+
+// By the even-odd rule.
+function pointsIn(polygon) {
+  projectAll(fineLens(plot.lens()), shown, count, screen);
+  const { left, top } = plotBox.getBoundingClientRect();
+  const corners = polygon.map(([x, y]) => [(x - left) * ratio(), (y - top) * ratio()]);
+  const within = (x, y) => {
+    let inside = false;
+    corners.forEach(([x1, y1], i) => {
+      const [x2, y2] = corners[(i + 1) % corners.length];
+      if (y1 > y !== y2 > y && x < x1 + ((y - y1) / (y2 - y1)) * (x2 - x1)) inside = !inside;
+    });
+    return inside;
+  };
+  return facts.indices.flatMap((_, i) => (isShown(i) && within(screen.x[i], screen.y[i]) ? [i] : []));
+}
+
+function plotHint() {
+  const finger = matchMedia("(pointer: coarse)").matches;
+  const how = finger ? "two fingers zoom and move, a tap chooses" : "scroll zooms, a click chooses";
+  return `${flat ? "drag moves" : "drag turns"}, ${how}`;
+}
+
+function changeAxes() {
+  positions = [];
+  shown = positionsOf(state.epoch);
+  placeCloud();
+  redraw("points");
+}
+
+function buildPlot() {
+  plotBox.replaceChildren(...layers);
+  shown = positionsOf(state.epoch);
+  plotBox.setAttribute("aria-label", `Plot of ${count} latents. Arrow keys ${flat ? "move" : "turn"} it, plus and minus zoom.`);
+  element("plot-hint").textContent = plotHint();
+  new ResizeObserver(resize).observe(plotBox);
+  watch(["theme"], lookAgain);
+  watch(["epoch"], moveToEpoch);
+  watch(["axes"], changeAxes);
+  watch(["hidden", "view", "proportions"], () => redraw("points"));
+  watch(["point", "latent", "from", "to"], () => redraw("marks"));
+  element("zoom-in").onclick = () => zoom(1.25);
+  element("zoom-out").onclick = () => zoom(0.8);
+  element("reset-view").onclick = resetView;
+  buildGestures();
+  buildAxes();
+  resize();
+  lookAgain();
+}
+
+// Which axes, and how long they are drawn.
+function buildAxes() {
+  const box = element("proportions");
+  box.onchange = () => set({ proportions: box.checked, view: null });
+  element("proportions-label").hidden = lanes;
+  watch(["proportions"], () => (box.checked = state.proportions));
+  box.checked = state.proportions;
+  if (size <= 3) return;
+  const selects = firstAxes.map((_, i) => {
+    const select = make("select", { id: `axis-${i + 1}` });
+    select.setAttribute("aria-label", `Axis ${i + 1} of the plot`);
+    select.append(...axisNames.map((name) => make("option", { value: name, textContent: name.toUpperCase().replace("Z", "z") })));
+    select.onchange = () => {
+      const axes = [...(state.axes ?? firstAxes)];
+      const other = axes.indexOf(select.value);
+      if (other >= 0) axes[other] = axes[i]; // the two swap
+      axes[i] = select.value;
+      set({ axes: axes.join() === firstAxes.join() ? null : axes, view: null });
+    };
+    return select;
+  });
+  element("plot-axes").append("Axes", ...selects);
+  element("plot-axes").hidden = false;
+  const show = () => selects.forEach((select, i) => (select.value = (state.axes ?? firstAxes)[i]));
+  watch(["axes"], show);
+  show();
 }

@@ -1,26 +1,39 @@
 // The chosen point: its image, its reconstruction and its neighbors; and the card at the point under the mouse.
 
-// The points nearest to a latent in the space as the epoch had it, by Euclidean distance: [{point, distance}], of all
-// points but one.
-function nearestTo(latent, epoch, number = facts.neighbors, but = -1) {
+// The points nearest to a latent in the space as the epoch had it, by Euclidean distance, nearest first, among those that
+// are wanted: [{point, distance}].
+function nearestTo(latent, epoch, wanted) {
   const { latents } = data.snapshots[epoch];
-  const found = [];
+  const list = [];
   for (let point = 0, at = 0; point < count; point++, at += size) {
+    if (!wanted(point)) continue;
     let sum = 0;
     for (let i = 0; i < size; i++) sum += (latents[at + i] - latent[i]) ** 2;
-    if (point === but || (found.length === number && sum >= found[number - 1].sum)) continue;
-    let rank = found.length;
-    while (rank > 0 && found[rank - 1].sum > sum) rank--;
-    found.splice(rank, 0, { point, sum });
-    if (found.length > number) found.pop();
+    if (list.length === facts.neighbors && sum >= list.at(-1).sum) continue;
+    const place = list.findIndex((each) => sum < each.sum);
+    list.splice(place < 0 ? list.length : place, 0, { point, sum, distance: Math.sqrt(sum) });
+    list.length = Math.min(list.length, facts.neighbors);
   }
-  return found.map(({ point, sum }) => ({ point, distance: Math.sqrt(sum) }));
+  return list;
 }
 
-const neighborsOf = (point, epoch) => nearestTo(latentOf(point, epoch), epoch, facts.neighbors, point);
+const remembered = { key: "", list: [] };
+
+// The neighbors of a point among those of classes not hidden.
+function neighborsOf(point, epoch) {
+  const key = [point, epoch, ...state.hidden].join();
+  if (remembered.key !== key) {
+    const wanted = (other) => other !== point && !state.hidden.has(facts.labels[other]);
+    Object.assign(remembered, { key, list: nearestTo(latentOf(point, epoch), epoch, wanted) });
+  }
+  return remembered.list;
+}
 
 // What a point is called where it isn't seen: its class, where it has one, and its index.
 const nameOf = (point) => [className(point), `image ${facts.indices[point]}`].filter(Boolean).join(", ");
+
+// The mark of a point's class, where it has one.
+const marksOf = (point) => (labeled ? [swatch(facts.labels[point])] : []);
 
 function choose(point) {
   set({ point: ((point % count) + count) % count });
@@ -38,12 +51,21 @@ function thumbnail(point, caption, { pair = false, name = nameOf(point) } = {}) 
     pictures.push(make("canvas", { className: "picture" }));
     drawReconstruction(pictures[1], point, state.epoch);
   }
-  const mark = labeled ? [swatch(facts.labels[point])] : [];
-  const button = make("button", { type: "button", className: "thumbnail", title: name }, ...pictures, make("span", {}, ...mark, caption));
+  const button = make("button", { type: "button", className: "thumbnail", title: name }, ...pictures);
+  button.append(make("span", {}, ...marksOf(point), caption));
   button.setAttribute("aria-label", name);
   button.dataset.point = point;
-  button.onclick = () => choose(point);
+  button.onclick = () => {
+    stopPlaying();
+    choose(point);
+  };
   return button;
+}
+
+// With its reconstruction and its error.
+function pairOf(point, epoch) {
+  const error = errorOf(point, epoch);
+  return thumbnail(point, error, { pair: true, name: `${nameOf(point)}, error ${error}` });
 }
 
 function describe(target, entries) {
@@ -65,11 +87,10 @@ function showPoint() {
   ]);
 }
 
-function neighborButtons(nearest) {
-  return nearest.map(({ point, distance }) =>
+const neighborButtons = (nearest) =>
+  nearest.map(({ point, distance }) =>
     thumbnail(point, distance.toPrecision(2), { name: `${nameOf(point)}, at a distance of ${distance.toPrecision(3)}` }),
   );
-}
 
 function showNeighbors() {
   const nearest = neighborsOf(state.point, state.epoch);
@@ -92,32 +113,30 @@ function buildPoint() {
     event.preventDefault();
     number.focus();
   };
-  watch(["point", "epoch"], () => {
-    showPoint();
-    showNeighbors();
-  });
+  watch(["point", "epoch"], showPoint);
+  watch(["point", "epoch", "hidden"], showNeighbors);
   buildHover();
 }
 
-const mouse = { x: 0, y: 0, type: "mouse" };
-let hovered = null; // the point whose card is shown
+const mouse = { x: 0, y: 0 };
 
 function buildHover() {
-  for (const kind of ["pointermove", "pointerdown"]) {
-    plot.addEventListener(kind, ({ clientX, clientY, pointerType }) => Object.assign(mouse, { x: clientX, y: clientY, type: pointerType }), true);
-  }
-  plot.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && hideHover());
   addEventListener("scroll", hideHover, { passive: true });
   watch(["epoch", "hidden", "view"], hideHover);
 }
 
 function showHover(point) {
-  const card = element("hover");
-  hovered = point;
   drawImage(element("hover-image"), point);
   drawReconstruction(element("hover-reconstruction"), point, state.epoch);
-  element("hover-class").replaceChildren(...(labeled ? [swatch(facts.labels[point]), className(point)] : []));
-  element("hover-facts").textContent = `index ${facts.indices[point]} · error ${errorOf(point, state.epoch)}`;
+  showCard(point, [...marksOf(point), className(point)], `index ${facts.indices[point]} · error ${errorOf(point, state.epoch)}`);
+}
+
+// The card at the mouse; without a point, a place that has no image.
+function showCard(point, name, text) {
+  const card = element("hover");
+  element("hover-image").parentNode.hidden = point === null;
+  element("hover-class").replaceChildren(...name);
+  element("hover-facts").textContent = text;
   card.hidden = false;
   const { width, height } = card.getBoundingClientRect();
   const right = mouse.x + 18 + width < innerWidth ? mouse.x + 18 : mouse.x - 18 - width;
@@ -127,5 +146,4 @@ function showHover(point) {
 
 function hideHover() {
   element("hover").hidden = true;
-  hovered = null;
 }

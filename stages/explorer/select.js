@@ -24,6 +24,23 @@ function follow(kind, x, y, pointsIn) {
   drawPad();
 }
 
+// Whether a drag on the pad selects; if it does, follow it.
+function selectsOnPad(kind, { clientX, clientY }) {
+  if (!state.tool) return false;
+  follow(kind, clientX, clientY, pointsOnPad);
+  return true;
+}
+
+// The points shown that lie within an outline on the pad.
+function pointsOnPad(outline) {
+  const { left, top } = pad.getBoundingClientRect();
+  const path = new Path2D();
+  outline.forEach(([x, y]) => path.lineTo(x - left, y - top));
+  padContext.resetTransform();
+  const inside = (point) => padContext.isPointInPath(path, ...padPlace(latentOf(point, decodingEpoch())), "evenodd");
+  return facts.indices.flatMap((_, point) => (isShown(point) && inside(point) ? [point] : []));
+}
+
 // The outline on a canvas that starts at a place of the window, in the window's pixels.
 function drawOutline(context, { left, top }) {
   if (corners.length < 2) return;
@@ -69,7 +86,7 @@ function showSelection() {
   element("selection-card").hidden = selected.length === 0;
   element("isolate").setAttribute("aria-pressed", String(isolated));
   plot.isolate(isolated ? new Set(selected) : null);
-  drawPad();
+  drawPadGround();
   if (!selected.length) return;
   const { errors } = data.snapshots[epoch];
   const mean = (points) => (points.reduce((sum, point) => sum + errors[point], 0) / points.length).toPrecision(3);
@@ -79,7 +96,7 @@ function showSelection() {
   element("selection-classes").replaceChildren(...(present.length > 1 ? classCounts(selected) : []));
   const worst = [...selected].sort((a, b) => errors[b] - errors[a] || a - b);
   element("selection-pairs").replaceChildren(
-    ...worst.slice(0, MOST_PAIRS).map((point) => thumbnail(point, errorOf(point, epoch), { pair: true, name: `${nameOf(point)}, error ${errorOf(point, epoch)}` })),
+    ...worst.slice(0, MOST_PAIRS).map((point) => pairOf(point, epoch)),
   );
   const rest = selected.length - MOST_PAIRS;
   element("selection-rest").textContent = rest > 0 ? `Image above, reconstruction below; the ${MOST_PAIRS} worst, and ${rest} more.` : "Image above, reconstruction below; the worst first.";
@@ -122,6 +139,7 @@ function buildSelect() {
     drawSelected(context);
     drawOutline(context, plotBox.getBoundingClientRect());
   });
+  padMarks.push((context) => drawOutline(context, pad.getBoundingClientRect()));
   watch(["tool"], showTool);
   watch(["selected", "isolated", "epoch", "theme"], showSelection);
   watch(["thumbnails", "color", "epoch", "theme"], showThumbnails);

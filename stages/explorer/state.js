@@ -16,8 +16,12 @@ const state = {
   thumbnails: false, // pictures as points
   map: false, // of decoded pictures, under the pad
   mapPoints: true, // on it
+  cloud: true, // all training latents, where the page has them
   own: null, // a picture from outside: {pixels, latent, error}
   view: null, // the plot's camera or ranges, as a list of numbers; null for the first view
+  axes: null, // names of the plot's axes; null for the first ones
+  proportions: false, // whether the axes are drawn in true proportions
+  shortcuts: true, // whether single keys act
   theme: "auto",
 };
 const watchers = [];
@@ -42,6 +46,9 @@ function fragment() {
   entries.to = facts.indices[state.to];
   entries.step = short(state.step);
   if (state.hidden.size) entries.hidden = [...state.hidden].sort((a, b) => a - b).join();
+  if (state.axes) entries.axes = state.axes.join();
+  if (state.proportions) entries.proportions = "true";
+  if (!state.shortcuts) entries.shortcuts = "off";
   if (state.view) entries.view = state.view.map(short).join();
   if (state.color !== "class") entries.color = state.color;
   for (const key of ["thumbnails", "map"]) if (state[key]) entries[key] = 1;
@@ -90,15 +97,27 @@ function restored() {
     color: wanted.get("color") === "error" ? "error" : "class",
     thumbnails: wanted.get("thumbnails") === "1",
     map: wanted.get("map") === "1",
-    view: numbers(wanted.get("view"), flat ? 4 : 9),
+    view: numbers(wanted.get("view"), flat ? 4 : 6),
+    axes: restoredAxes(wanted.get("axes")),
+    proportions: wanted.get("proportions") === "true",
+    shortcuts: wanted.get("shortcuts") !== "off",
     theme: ["light", "dark"].includes(wanted.get("theme")) ? wanted.get("theme") : "auto",
   };
+}
+
+function restoredAxes(text) {
+  const names = (text ?? "").split(",");
+  const fit = names.length === dimensions && new Set(names).size === dimensions && names.every((name) => axisNames.includes(name));
+  return fit && names.join() !== firstAxes.join() ? names : null;
 }
 
 function within(value, dimension) {
   const [low, high] = facts.sliders[dimension];
   return Math.min(high, Math.max(low, value));
 }
+
+// The epoch whose decoder decodes what the sliders and the interpolation ask for: the one shown, where the page has it.
+const decodingEpoch = (epoch = state.epoch) => (hasDecoder(epoch) ? epoch : last);
 
 const between = (from, to, step, epoch = decodingEpoch()) => {
   const ends = [latentOf(from, epoch), latentOf(to, epoch)];
