@@ -1,32 +1,38 @@
 """explore: one self-contained page in which the latent space can be looked at and played with.
 
 Reads  data/extract/latents.csv, images.npy, selection.json, data/train/autoencoder.safetensors, checkpoints/*,
-       loss.csv, data/evaluate/metrics.json, and the page's sources in stages/explorer/
+       loss.csv, data/evaluate/metrics.json, data/download/train_images.npy, train_labels.npy (for the cloud), and the
+       page's sources in stages/explorer/
 Writes data/explore/explorer.html, which needs no server and makes no request
 """
 
 from stages.shared.command import run
 
 import html
+import math
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from stages.explorer.packing import encode, pack, png_sheet, safe_json, sheet_columns, shrink, source_hash
+from stages.explorer.adaptation import Autoencoder, Float32, apply, read_images, scale
+from stages.explorer.packing import MOST_PIXELS, encode, pack, planes, safe_json, sheet, sheet_columns, source_hash
+from stages.explorer.weights import Rounded, bytes_of, numbers_in, round_rows, shrink
 from stages.shared import params
-from stages.shared.autoencoder import Autoencoder, Float32
-from stages.shared.dataset import read_images
+from stages.shared.dataset import read_labels
 from stages.shared.errors import InputError
 from stages.shared.files import Uint8, damaged, outputs, read_json
 from stages.shared.history import Losses, checkpoint, read_history
 from stages.shared.latents import Latents
 from stages.shared.projection import Projection
 
+DOWNLOAD = Path("data/download")
 EXTRACT = Path("data/extract")
 MODEL = Path("data/train/autoencoder.safetensors")
 METRICS = Path("data/evaluate/metrics.json")
@@ -56,7 +62,11 @@ SCRIPTS = (
     "main.js",
 )
 LIMIT_BYTES = 8_000_000
-GREYS = 64  # in the reconstructions of earlier epochs; nobody can tell from 256, and they take a quarter less space
+LEVELS = 32  # of a channel in the reconstructions of earlier epochs, where no decoder makes them
+PIXEL_TOLERANCE = 1 / 255  # at most, between the page's decoder and the model's
+LATENT_TOLERANCE = 1e-3  # at most, between the page's encoder and the model's, as a share of a dimension's span
+PROBES = 500  # of the points, and as many places between the sliders' ends: what tolerances are measured on
+CLOUD_BITS = 14  # of a training latent's number
 CURVE_ROWS = 500  # of the loss curve, at most
 SLIDER_MARGIN = 0.1  # how far past the latents the sliders go, as a share of their span
 AXIS_MARGIN = 0.03
@@ -78,21 +88,37 @@ LABELS = {
 
 
 class Params(params.Section):
-    """What the page shows at most: epochs, nearest neighbours of a point, images along an interpolation."""
+    """What the page shows at most: epochs, nearest neighbors of a point, images along an interpolation.
+
+    And whether it shows all training latents, as a cloud.
+    """
 
     epochs: int = Field(ge=1, le=100)
     neighbors: int = Field(ge=1, le=24)
     steps: int = Field(ge=3, le=25)
+    cloud: bool
 
 
 @dataclass(frozen=True)
 class Points:
-    """The images to explore, uint8 [N, height, width], and where the last epoch put them, float32 [N, latent size]."""
+    """The images to explore, and where the last epoch put them.
+
+    images: uint8 [N, height, width, channels]
+    latents: float32 [N, latent size]
+    """
 
     images: Uint8
     latents: Float32
     source: Latents  # labels, indices, and where they come from
     selection: str
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """All training images' latents, float32 [N, latent size], and their labels, [N]; None where there are none."""
+
+    latents: Float32
+    labels: NDArray[Any] | None
 
 
 @dataclass(frozen=True)
@@ -103,16 +129,25 @@ class Run:
     autoencoder: Autoencoder
     history: list[Losses]
     figures: list[dict[str, Any]]
+    cloud: Cloud | None
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The same images after one epoch."""
+    """The same images after one epoch, and what shows their reconstructions: the decoder, or else a sheet of them."""
 
     epoch: int
     latents: Float32  # [N, latent size]
     errors: Float32  # [N], mean squared error per pixel
-    sheet: bytes  # PNG of the reconstructions; empty for the last epoch, whose decoder the page has
+    decoder: Rounded | None
+    sheet: bytes
+
+    def blocks(self, position: int) -> dict[str, str]:
+        """The page's elements for it, by their ids."""
+        numbers = {f"epoch-{position}": pack(planes(self.latents), planes(self.errors))}
+        if self.decoder is None:
+            return numbers | {f"sheet-{position}": encode(self.sheet)}
+        return numbers | {f"decoder-{position}": pack(self.decoder.content)}
 
 
 def read_points(autoencoder: Autoencoder) -> Points:
@@ -123,7 +158,7 @@ def read_points(autoencoder: Autoencoder) -> Points:
         raise damaged(
             EXTRACT / "latents.csv", f"{autoencoder.latent_size} latent dimensions, as the model's, got {size}"
         )
-    images = read_images(EXTRACT / "images.npy", autoencoder.height, autoencoder.width)
+    images = read_images(EXTRACT / "images.npy", autoencoder.size)
     if len(images) != count:
         raise damaged(EXTRACT / "images.npy", f"{count} images, as latents.csv has rows, got {len(images)}")
     selection = read_json(EXTRACT / "selection.json", ["selection"])["selection"]
@@ -137,23 +172,71 @@ def spread(total: int, most: int) -> list[int]:
     return [round(number) for number in np.linspace(1, total, min(most, total))]
 
 
-def read_checkpoint(epoch: int, points: Points) -> Autoencoder:
-    """The autoencoder after `epoch`; raises `InputError` where it is not one of these images and latents."""
+def read_cloud(autoencoder: Autoencoder, classes: int, wanted: bool) -> Cloud | None:
+    """The training images' latents where they are wanted; raises `InputError` where the images don't fit the model."""
+    images = read_images(DOWNLOAD / "train_images.npy", autoencoder.size)  # mapped, which takes no time
+    labels = read_labels(DOWNLOAD / "train_labels.npy", len(images), classes)
+    return Cloud(autoencoder.encode(images), labels) if wanted else None
+
+
+def read_checkpoint(epoch: int, last: Autoencoder) -> Autoencoder:
+    """The autoencoder after `epoch`; raises `InputError` where it has other operations than the `last`."""
     autoencoder = Autoencoder.read(checkpoint(epoch))
-    sizes = (autoencoder.height, autoencoder.width, autoencoder.latent_size)
-    if sizes != (*points.images.shape[1:], points.latents.shape[1]):
-        raise damaged(checkpoint(epoch), "images and latents of the same size as in data/extract")
+    if describe(autoencoder) != describe(last):
+        raise damaged(checkpoint(epoch), f"the operations of {MODEL}")
     return autoencoder
 
 
-def snapshot(epoch: int, last: bool, points: Points) -> Snapshot:
-    """What the autoencoder was after `epoch`: latents, errors and, but for the last, reconstructions."""
-    autoencoder = read_checkpoint(epoch, points)
+def describe(autoencoder: Autoencoder) -> list[Any]:
+    """What all epochs of a run have in common."""
+    return [autoencoder.size, *(each.description for each in (*autoencoder.encoder, *autoencoder.decoder))]
+
+
+def probes(rows: NDArray[Any]) -> NDArray[Any]:
+    """Some of the rows, evenly spread."""
+    return rows[:: -(-len(rows) // PROBES)]
+
+
+def small_decoder(autoencoder: Autoencoder, latents: Float32) -> Rounded:
+    """The decoder in as few bits as hold PIXEL_TOLERANCE, at the latents [N, latent size] and all around them."""
+    low, high = np.array(slider_ranges(latents)).T
+    scattered = np.random.default_rng(0).uniform(low, high, (PROBES, len(low)))
+    places = np.concatenate([probes(latents), scattered]).astype(np.float32)
+    exact = apply(autoencoder.decoder, places)
+    return shrink(
+        autoencoder.decoder, lambda short: bool(np.abs(apply(short, places) - exact).max() <= PIXEL_TOLERANCE)
+    )
+
+
+def small_encoder(run: Run) -> Rounded:
+    """The encoder in as few bits as hold LATENT_TOLERANCE at the images to explore."""
+    span = np.ptp(run.points.latents, axis=0)  # [latent size]
+    span[span == 0] = 1
+    pixels = scale(probes(run.points.images))
+    exact = apply(run.autoencoder.encoder, pixels)
+    return shrink(
+        run.autoencoder.encoder,
+        lambda short: bool((np.abs(apply(short, pixels) - exact) / span).max() <= LATENT_TOLERANCE),
+    )
+
+
+def snapshot(epoch: int, run: Run) -> Snapshot:
+    """What the autoencoder was after `epoch`: latents, errors, and its decoder or a sheet, whichever is smaller.
+
+    For the last epoch it is the decoder.
+    """
+    autoencoder, last, points = read_checkpoint(epoch, run.autoencoder), epoch == len(run.history), run.points
     latents = points.latents if last else autoencoder.encode(points.images)
-    reconstructions = autoencoder.decode(latents)  # [N, height, width]
-    errors: Float32 = ((reconstructions - points.images / np.float32(255)) ** 2).mean(axis=(1, 2))
-    sheet = b"" if last else png_sheet(np.rint(np.rint(reconstructions * (GREYS - 1)) * (255 / (GREYS - 1))))
-    return Snapshot(epoch, latents, errors, sheet)
+    reconstructions = autoencoder.decode(latents)  # [N, height, width, channels]
+    errors: Float32 = ((reconstructions - points.images / np.float32(255)) ** 2).mean(axis=(1, 2, 3))
+    if last:
+        return Snapshot(epoch, latents, errors, small_decoder(autoencoder, latents), b"")
+    shown = sheet(np.rint(np.rint(reconstructions * (LEVELS - 1)) * (255 / (LEVELS - 1))))
+    if numbers_in(autoencoder.decoder) < len(shown):  # a weight takes a byte or more
+        decoder = small_decoder(autoencoder, latents)
+        if len(pack(decoder.content)) < len(encode(shown)):
+            return Snapshot(epoch, latents, errors, decoder, b"")
+    return Snapshot(epoch, latents, errors, None, shown)
 
 
 def widen(low: float, high: float, share: float) -> list[float]:
@@ -206,11 +289,12 @@ def read_figures(dataset: str) -> list[dict[str, Any]]:
     return [leaf for leaf in leaves if isinstance(leaf["value"], int | float) and not isinstance(leaf["value"], bool)]
 
 
-def facts(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
+def facts(p: Params, run: Run, snapshots: Sequence[Snapshot], encoder: Rounded) -> dict[str, Any]:
     """All that the page knows but weights, latents and pictures."""
-    points, autoencoder = run.points, run.autoencoder
+    points, autoencoder, cloud = run.points, run.autoencoder, run.cloud
     projection = Projection.fit(points.latents)
-    sliders = slider_ranges(points.latents)
+    # Where an earlier epoch's decoder is there, the sliders go through its latents too.
+    sliders = slider_ranges(np.concatenate([each.latents for each in snapshots if each.decoder is not None]))
     return {
         "dataset": points.source.dataset,
         "classes": points.source.classes,
@@ -220,10 +304,16 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
         "labels": points.source.labels.tolist(),
         "height": autoencoder.height,
         "width": autoencoder.width,
+        "channels": autoencoder.channels,
         "columns": sheet_columns(len(points.images)),
-        "activation": autoencoder.activation,
-        "encoderSizes": [autoencoder.encoder[0][0].shape[1], *(len(bias) for _, bias in autoencoder.encoder)],
-        "decoderShapes": [list(weight.shape) for weight, _ in autoencoder.decoder],
+        "encoder": operations(encoder),
+        "encoderSizes": widths(autoencoder),
+        "decoder": operations(next(each.decoder for each in reversed(snapshots) if each.decoder is not None)),
+        "weightBytes": {
+            "encoder": bytes_of(encoder.bits),
+            "decoders": [each.decoder and bytes_of(each.decoder.bits) for each in snapshots],
+        },
+        "cloud": cloud and {"count": len(cloud.latents), "bytes": bytes_of(CLOUD_BITS)},
         "epochs": [each.epoch for each in snapshots],
         "epochsTrained": len(run.history),
         "projection": projection and {"mean": projection.mean.tolist(), "components": projection.components.tolist()},
@@ -237,30 +327,49 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
     }
 
 
-def pack_fixed(run: Run) -> dict[str, str]:
+def operations(rounded: Rounded) -> list[dict[str, Any]]:
+    """What the page's interpreter needs of each operation beside the numbers in its tensors."""
+    return [each.description | {"shapes": [tensor.shape for tensor in each.tensors]} for each in rounded.operations]
+
+
+def widths(autoencoder: Autoencoder) -> list[int]:
+    """How many numbers go into the encoder, and come out of each of its layers."""
+    layers = [each.settings["out_features"] for each in autoencoder.encoder if "out_features" in each.settings]
+    return [math.prod(autoencoder.size), *layers]
+
+
+def pack_fixed(run: Run, encoder: Rounded) -> dict[str, str]:
     """What the page holds whatever the epochs, by the id of its element."""
-    return {
-        "decoder": pack([tensor for layer in run.autoencoder.decoder for tensor in layer]),
-        "images": encode(png_sheet(run.points.images)),
+    images = run.points.images
+    side = sheet_columns(len(images)) * max(images.shape[1:3])
+    if side > MOST_PIXELS:
+        raise InputError(
+            f"params.yaml: extract.count: expected images that fit a sheet of {MOST_PIXELS} pixels a side, "
+            f"got {len(images)} of {images.shape[2]} x {images.shape[1]}; take fewer"
+        )
+    blocks = {
+        "encoder": pack(encoder.content),
+        "images": encode(sheet(images)),
     }
+    if run.cloud is not None:
+        scales, whole = round_rows(run.cloud.latents.T, CLOUD_BITS)  # [latent size], [latent size, N]
+        labels = b"" if run.cloud.labels is None else planes(run.cloud.labels.astype(np.uint16))
+        blocks["cloud"] = pack(planes(scales), planes(whole, bytes_of(CLOUD_BITS)), labels)
+    return blocks
 
 
-def page(p: Params, run: Run, snapshots: Sequence[Snapshot], fixed: Mapping[str, str]) -> str:
-    """The page, whole."""
+def page(values: Mapping[str, Any], blocks: Mapping[str, str]) -> str:
+    """The page, whole, from its facts and its packed elements by their ids."""
     script = "\n".join((SOURCES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     style = (SOURCES / "page.css").read_text(encoding="utf-8")
-    packed = dict(fixed)
-    for position, each in enumerate(snapshots):
-        packed[f"epoch-{position}"] = pack([each.latents, each.errors])
-        packed[f"sheet-{position}"] = encode(each.sheet)
-    blocks = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in packed.items() if text]
+    elements = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in blocks.items()]
     return Template((SOURCES / "page.html").read_text(encoding="utf-8")).substitute(
-        title=html.escape(run.points.source.dataset),
+        title=html.escape(values["dataset"]),
         scripts_allowed=source_hash(script),
         style=style,
         script=script,
-        facts=safe_json(facts(p, run, snapshots)),
-        packed="\n".join(blocks),
+        facts=safe_json(values),
+        packed="\n".join(elements),
     )
 
 
@@ -270,39 +379,46 @@ def build(p: Params, run: Run) -> tuple[str, list[int]]:
     Raises `InputError` where not even the last epoch fits.
     """
     total = len(run.history)
-    latents = run.points.latents
-    corners = np.array(slider_ranges(latents), dtype=np.float32).T  # [2, latent size]
-    run = replace(run, autoencoder=shrink(run.autoencoder, np.concatenate([latents, corners])))
-    fixed = pack_fixed(run)
-    if sum(map(len, fixed.values())) > LIMIT_BYTES:
-        raise too_large(fixed)
-    known: dict[int, Snapshot] = {}
+    encoder = small_encoder(run)
+    fixed = pack_fixed(run, encoder)
+    known = {total: snapshot(total, run)}
+    least = fixed | known[total].blocks(0)
+    if sum(map(len, least.values())) > LIMIT_BYTES:
+        raise too_large(least)
     most = min(p.epochs, total)
     while True:
         epochs = spread(total, most)
         for epoch in epochs:
             if epoch not in known:
-                known[epoch] = snapshot(epoch, epoch == total, run.points)
+                known[epoch] = snapshot(epoch, run)
         snapshots = [known[epoch] for epoch in epochs]
-        text = page(p, run, snapshots, fixed)
+        blocks = [each.blocks(position) for position, each in enumerate(snapshots)]
+        text = page(facts(p, run, snapshots, encoder), ChainMap(fixed, *blocks))
         excess = len(text.encode()) - LIMIT_BYTES
         if excess <= 0:
             return text, epochs
         if most == 1:
-            raise too_large(fixed)
-        one = max(len(known[epoch].sheet) for epoch in epochs) * 4 // 3 + 1
+            raise too_large(least)
+        one = max(sum(map(len, each.values())) for each in blocks)
         most = max(1, most - max(1, excess // one))
 
 
-def too_large(fixed: Mapping[str, str]) -> InputError:
+REMEDIES = {
+    "encoder": ("train.layers", "encoder", "narrower layers"),
+    "decoder-0": ("train.layers", "decoder", "narrower layers"),
+    "images": ("extract.count", "images", "fewer images"),
+    "epoch-0": ("extract.count", "latents", "fewer images"),
+    "cloud": ("explore.cloud", "training latents", "false"),
+}
+
+
+def too_large(blocks: Mapping[str, str]) -> InputError:
     """The error for a page over the limit, which names the param behind most of it."""
-    wide = len(fixed["decoder"]) > len(fixed["images"])
-    key, part, remedy = (
-        ("train.layers", "decoder", "narrower layers") if wide else ("extract.count", "images", "fewer images")
-    )
+    largest = max(REMEDIES.keys() & blocks.keys(), key=lambda name: len(blocks[name]))
+    key, part, remedy = REMEDIES[largest]
     return InputError(
         f"params.yaml: {key}: expected an explorer of at most {LIMIT_BYTES:,} bytes, "
-        f"got {len(fixed[part]):,} for the {part} alone; take {remedy}"
+        f"got {len(blocks[largest]):,} for the {part} alone; take {remedy}"
     )
 
 
@@ -310,9 +426,11 @@ def main() -> None:
     p = params.read("explore", Params)
     autoencoder = Autoencoder.read(MODEL)
     points = read_points(autoencoder)
-    learned = Run(points, autoencoder, read_history(), read_figures(points.source.dataset))
+    figures = read_figures(points.source.dataset)
+    cloud = read_cloud(autoencoder, len(points.source.classes), p.cloud)
+    learned = Run(points, autoencoder, read_history(), figures, cloud)
     for epoch in spread(len(learned.history), p.epochs):
-        read_checkpoint(epoch, points)  # a damaged one is refused before the work starts
+        read_checkpoint(epoch, autoencoder)  # a damaged one is refused before the work starts
     with outputs(FOLDER) as folder:
         text, epochs = build(p, learned)
         (folder / "explorer.html").write_text(text, encoding="utf-8", newline="\n")

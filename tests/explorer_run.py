@@ -20,7 +20,7 @@ from tests.project import ROOT, Project
 
 NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot"]
 MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
-SECTION = {"epochs": 20, "neighbors": 6, "steps": 9}
+SECTION = {"epochs": 20, "neighbors": 6, "steps": 9, "cloud": False}
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,10 @@ def make(
     model.write(root / "data/train/autoencoder.safetensors")
     rows = [[epoch, 0.1 / epoch, 0.11 / epoch] for epoch in range(1, epochs + 1)]
     write_csv(root / "data/train/loss.csv", ["epoch", "train_loss", "test_loss"], rows)
+
+    (root / "data/download").mkdir()
+    np.save(root / "data/download/train_images.npy", made.images)
+    np.save(root / "data/download/train_labels.npy", labels.astype(np.uint8))
 
     (root / "data/extract").mkdir()
     header = ["index", "label", "class", *(f"z{dimension + 1}" for dimension in range(latent_size))]

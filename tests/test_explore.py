@@ -20,7 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from stages.explorer.bundle import plotly
 from stages.shared.errors import InputError
-from tests.explorer_run import NAMES, Made, edit_json, make
+from tests.explorer_run import NAMES, SECTION, Made, edit_json, make
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
@@ -254,10 +254,11 @@ def test_the_decoder_agrees_with_pytorch(
     run = made() if activation == "relu" else made(activation=activation, latent_size=latent_size)
     latents = run.encode()
     low, high = latents.min(axis=0), latents.max(axis=0)
-    scattered = np.random.default_rng(1).uniform(low - 1, high + 1, (100, latent_size))
+    margin = 0.1 * (high - low)
+    scattered = np.random.default_rng(1).uniform(low - margin, high + margin, (100, latent_size))
     every = np.concatenate([latents, scattered])
     decoded = open_page(run).get("list => list.map(latent => Array.from(explorer.decode(latent)))", every.tolist())
-    np.testing.assert_allclose(decoded, run.decode(every), atol=1e-4, rtol=0)
+    np.testing.assert_allclose(decoded, run.decode(every), atol=1 / 255, rtol=0)
     assert np.std(decoded) > 0.1, "a decoder that says something"
 
 
@@ -453,9 +454,9 @@ def test_epochs_move_the_points_and_not_the_axes(explorer: Explorer, run: Made) 
         assert explorer.axes() == axes
         assert explorer.page.inner_text("#epoch-text") == f"{epoch} of 4"
         reconstruction = run.decode(latents[[0]], epoch)[0]
-        # Earlier epochs' pictures have 64 greys.
+        # Earlier epochs' pictures have 32 greys.
         shown = explorer.canvas("#point-reconstruction").ravel()
-        np.testing.assert_allclose(shown, grey(reconstruction), atol=1 if epoch == 4 else 3)
+        np.testing.assert_allclose(shown, grey(reconstruction), atol=1 if epoch == 4 else 5)
         error = np.mean((reconstruction - run.images[0].reshape(-1) / 255) ** 2)
         assert float(explorer.page.locator("#point-facts dd").last.inner_text()) == pytest.approx(error, rel=0.01)
         assert explorer.get("curve.layout.shapes[0].x0") == epoch
@@ -795,7 +796,7 @@ def small(tmp_path: Path) -> Made:
 
 
 def test_few_epochs_are_shown_where_few_are_asked_for(small: Made) -> None:
-    (small.root / "params.yaml").write_text(yaml.safe_dump({"explore": {"epochs": 1, "neighbors": 6, "steps": 9}}))
+    (small.root / "params.yaml").write_text(yaml.safe_dump({"explore": SECTION | {"epochs": 1}}))
     result = small.explore()
     assert "of 2 epochs the page shows 2" in result.stdout
 
@@ -804,7 +805,7 @@ def test_few_epochs_are_shown_where_few_are_asked_for(small: Made) -> None:
     ("key", "value"), [("epochs", 0), ("epochs", 101), ("neighbors", 0), ("neighbors", 25), ("steps", 2), ("steps", 26)]
 )
 def test_params_out_of_range(small: Made, key: str, value: int) -> None:
-    section = {"epochs": 20, "neighbors": 6, "steps": 9, key: value}
+    section = SECTION | {key: value}
     (small.root / "params.yaml").write_text(yaml.safe_dump({"explore": section}))
     refuse(small, f"params.yaml: explore.{key}: expected")
 

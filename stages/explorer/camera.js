@@ -10,6 +10,7 @@ const FIRST_VIEW = [0.9, 0.42, 1, 0, 0, 0]; // azimuth, elevation (radians), zoo
 const NEARNESS = 0.35; // 1 / the eye's distance: no point of the box is ever behind it
 const STEEPEST = 1.55;
 const ZOOMS = [0.25, 200];
+const LABELS = { across: 44, above: 12, below: 34 }; // pixels round the box
 const MARGIN = 0.03; // of an axis, on both sides of its points
 
 const axisNames = [...(facts.projection ? ["pc1", "pc2", "pc3"] : []), ...facts.sliders.map((_, i) => `z${i + 1}`)];
@@ -86,19 +87,22 @@ function directions(azimuth, elevation) {
   return { right: [-sa, ca, 0], up: [-se * ca, -se * sa, ce], toward: [ce * ca, ce * sa, se] };
 }
 
-// Pixels a unit so that the box fits from wherever it is looked at, and turning it doesn't push it out.
+// Pixels a unit, and how far down the middle goes, so that the box fits from wherever it is looked at at this
+// elevation: turning it doesn't push it out.
 function fitted(sides, width, height, elevation) {
-  let [across, high] = [0, 0];
+  let [across, low, high] = [0, 0, 0];
   for (let azimuth = 0; azimuth < Math.PI; azimuth += Math.PI / 12) {
     const { right, up, toward } = directions(azimuth, elevation);
     for (let corner = 0; corner < 8; corner++) {
       const place = sides.map((side, i) => (corner & (1 << i) ? side : -side) / 2);
       const near = 1 / (1 - NEARNESS * dot(toward, place));
       across = Math.max(across, Math.abs(dot(right, place)) * near);
-      high = Math.max(high, Math.abs(dot(up, place)) * near);
+      low = Math.min(low, dot(up, place) * near);
+      high = Math.max(high, dot(up, place) * near);
     }
   }
-  return Math.max(20, Math.min((width / 2 - 46) / across, (height / 2 - 34) / high));
+  const scale = Math.max(20, Math.min((width / 2 - LABELS.across) / across, (height - LABELS.above - LABELS.below) / (high - low)));
+  return { scale, down: (LABELS.above - LABELS.below + (high + low) * scale) / 2 };
 }
 
 // {right, up, toward}: [weight, weight, weight, constant] on places; x and y of the middle; scale in pixels.
@@ -112,6 +116,7 @@ function turntable(axes, { width, height }) {
     return [...weights, constant];
   };
   const { right, up, toward } = directions(azimuth, elevation);
+  const { scale, down } = fitted(sides, width, height, FIRST_VIEW[1]);
   return {
     axes,
     directions: { right, up, toward },
@@ -119,10 +124,10 @@ function turntable(axes, { width, height }) {
     right: row(right),
     up: row(up),
     toward: row(toward),
-    scale: zoom * fitted(sides, width, height, FIRST_VIEW[1]),
+    scale: zoom * scale,
     nearness: NEARNESS,
     x: width / 2,
-    y: height / 2,
+    y: height / 2 + down,
   };
 }
 

@@ -1,15 +1,4 @@
-// The decoder's forward pass, as the model's file has it: the activation between layers, a sigmoid at the end.
-
-function split(weights) {
-  let start = 0;
-  const take = (length) => weights.subarray(start, (start += length));
-  return facts.decoderShapes.map(([outputs, inputs]) => ({
-    outputs,
-    inputs,
-    weight: take(outputs * inputs), // [outputs, inputs], row by row
-    bias: take(outputs),
-  }));
-}
+// The networks' forward pass: operations, one after the other, as the model's file lists them.
 
 // Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: within 1.5e-7.
 function erf(x) {
@@ -19,29 +8,34 @@ function erf(x) {
 }
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
-const activate = {
-  relu: (x) => Math.max(x, 0),
-  silu: (x) => x * sigmoid(x),
-  gelu: (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
-}[facts.activation];
 
-function through({ outputs, inputs, weight, bias }, x, activation) {
-  const y = new Float64Array(outputs);
-  for (let row = 0, at = 0; row < outputs; row++) {
-    let sum = bias[row];
-    for (let column = 0; column < inputs; column++) sum += weight[at++] * x[column];
-    y[row] = activation(sum);
+// weight [outputs, inputs], row by row, and bias [outputs]
+function linear(x, weight, bias) {
+  const y = Float32Array.from(bias);
+  for (let row = 0, at = 0; row < y.length; row++) {
+    let sum = 0;
+    for (let column = 0; column < x.length; column++) sum += weight[at++] * x[column];
+    y[row] += sum;
   }
   return y;
 }
 
-// Whether the page holds the decoder of an epoch.
-const hasDecoder = (epoch) => epoch === last;
+// Each kind of operation: numbers in, and its tensors, to numbers out.
+const OPERATIONS = {
+  linear,
+  relu: (x) => x.map((value) => Math.max(value, 0)),
+  silu: (x) => x.map((value) => value * sigmoid(value)),
+  gelu: (x) => x.map((value) => 0.5 * value * (1 + erf(value * Math.SQRT1_2))),
+  sigmoid: (x) => x.map(sigmoid),
+};
 
-// A latent (array of `size` numbers) to pixels in [0, 1], height * width of them, by the decoder of an epoch that has one.
-function decode(latent, epoch = decodingEpoch()) {
-  return data.decoder.reduce(
-    (x, layer, position) => through(layer, x, position < data.decoder.length - 1 ? activate : sigmoid),
-    latent,
-  );
-}
+const through = (operations, x) => operations.reduce((y, { kind, tensors }) => OPERATIONS[kind](y, ...tensors), x);
+
+// The epoch whose decoder makes pictures from places: the one shown, or the last where that one's isn't in the page.
+const decodingEpoch = (epoch = state.epoch) => (data.decoders[epoch] ? epoch : last);
+
+// A latent (array of `size` numbers) to pixels in [0, 1], [height, width, channels].
+const decode = (latent, epoch = decodingEpoch()) => through(data.decoders[epoch], Float32Array.from(latent));
+
+// Pixels in [0, 1] to the latent that the last epoch's encoder gives them.
+const encode = (pixels) => Array.from(through(data.encoder, Float32Array.from(pixels)));

@@ -19,7 +19,7 @@ async function start() {
     stopPlaying();
     set(restored());
   });
-  window.explorer = { decode, state, set, settled, plot, marked }; // for the console
+  window.explorer = { decode, encode, state, set, settled, plot, marked }; // for the console
   performance.mark("interactive");
   document.documentElement.dataset.ready = "true";
 }

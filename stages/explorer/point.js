@@ -47,7 +47,7 @@ function showPoint() {
   element("point-reconstruction").setAttribute("aria-label", `Its reconstruction after epoch ${facts.epochs[epoch]}`);
   element("point-number").value = point + 1;
   describe(element("point-facts"), [
-    ["Class", swatch(facts.labels[point]), className(point)],
+    ...(labeled ? [["Class", swatch(facts.labels[point]), className(point)]] : []),
     ["Index", `${facts.indices[point]} of ${facts.split}`],
     ["Error", errorOf(point, epoch)],
   ]);

@@ -71,7 +71,8 @@ function restored() {
   const to = position(facts.indices, "to", Math.max(other, 0));
   const [asked] = numbers(wanted.get("step"), 1) ?? [0.5];
   const step = Math.min(1, Math.max(0, asked));
-  const latent = numbers(wanted.get("latent"), size)?.map(within) ?? between(from, to, step);
+  const epoch = position(facts.epochs, "epoch", last);
+  const latent = numbers(wanted.get("latent"), size)?.map(within) ?? between(from, to, step, decodingEpoch(epoch));
   const labels = (wanted.get("hidden") ?? "").split(",").map((text) => (text ? Number(text) : -1));
   return {
     point,
@@ -79,7 +80,7 @@ function restored() {
     to,
     step,
     latent,
-    epoch: position(facts.epochs, "epoch", last),
+    epoch,
     hidden: new Set(labels.filter((label) => label in facts.classes)),
     view: numbers(wanted.get("view"), flat ? 4 : 6),
     axes: restoredAxes(wanted.get("axes")),
@@ -100,10 +101,7 @@ function within(value, dimension) {
   return Math.min(high, Math.max(low, value));
 }
 
-// The epoch whose decoder decodes what the sliders and the interpolation ask for: the one shown, where the page has it.
-const decodingEpoch = () => (hasDecoder(state.epoch) ? state.epoch : last);
-
-const between = (from, to, step) => {
-  const ends = [from, to].map((point) => latentOf(point, decodingEpoch()));
+const between = (from, to, step, epoch = decodingEpoch()) => {
+  const ends = [latentOf(from, epoch), latentOf(to, epoch)];
   return ends[0].map((start, dimension) => start + step * (ends[1][dimension] - start));
 };
