@@ -6,10 +6,11 @@
 const dimensions = Math.min(3, size); // of the plot
 const flat = dimensions < 3;
 const lanes = dimensions === 1; // one latent dimension leaves the other axis to the classes
-const FIRST_VIEW = [0.9, 0.42, 1, 0, 0, 0]; // azimuth, elevation (radians), zoom, middle (in the box, whose longest side is 1)
+const FIRST = { azimuth: 0.9, elevation: 0.36 }; // radians
 const NEARNESS = 0.35; // 1 / the eye's distance: no point of the box is ever behind it
 const STEEPEST = 1.55;
 const ZOOMS = [0.25, 200];
+const LABELS = { across: 44, above: 12, below: 34 }; // pixels round the box
 const MARGIN = 0.03; // of an axis, on both sides of its points
 
 const axisNames = [...(facts.projection ? ["pc1", "pc2", "pc3"] : []), ...facts.sliders.map((_, i) => `z${i + 1}`)];
@@ -31,24 +32,37 @@ function extent(values, start = 0, step = 1) {
 
 const knownAxes = new Map();
 
+// The ranges are those of the last epoch's points and of no other, so that the axes stand still while the training plays.
 function axisOf(name) {
-  if (!knownAxes.has(name)) knownAxes.set(name, name.startsWith("pc") ? component(name) : latentAxis(name));
+  if (!knownAxes.has(name)) {
+    const axis = name.startsWith("pc") ? component(name) : latentAxis(name);
+    const { latents } = data.snapshots[last];
+    knownAxes.set(name, { ...axis, name, range: widened(extent(columnOf(axis, latents, count))) });
+  }
   return knownAxes.get(name);
 }
 
 function component(name) {
   const i = Number(name.slice(2)) - 1;
   const weights = facts.projection.components[i];
-  const shift = -weights.reduce((sum, weight, k) => sum + weight * facts.projection.mean[k], 0);
-  return { name, title: facts.axes[i].title, range: facts.axes[i].range, weights, shift };
+  return { title: facts.axes[i].title, weights, shift: -weights.reduce((sum, weight, k) => sum + weight * facts.projection.mean[k], 0) };
 }
 
-// The range holds every point after every epoch, so that the axes stand still while the training plays.
 function latentAxis(name) {
   const dimension = Number(name.slice(1)) - 1;
-  const ends = data.snapshots.flatMap(({ latents }) => extent(latents, dimension, size));
-  const weights = facts.sliders.map((_, i) => Number(i === dimension));
-  return { name, title: name, range: widened(extent(ends)), weights, shift: 0, dimension };
+  return { title: name, weights: facts.sliders.map((_, i) => Number(i === dimension)), shift: 0, dimension };
+}
+
+// Where `number` latents are along an axis: Float32Array [number].
+function columnOf({ weights, shift, dimension }, latents, number) {
+  const column = new Float32Array(number);
+  for (let i = 0; i < number; i++) {
+    let sum = shift;
+    if (dimension !== undefined) sum = latents[i * size + dimension];
+    else for (let k = 0; k < size; k++) sum += weights[k] * latents[i * size + k];
+    column[i] = sum;
+  }
+  return column;
 }
 
 const laneAxis = { name: "lanes", title: "", range: [-0.5, Math.max(1, facts.classes.length) - 0.5] };
@@ -57,13 +71,8 @@ const shownAxes = () => [...(state.axes ?? firstAxes).map(axisOf), ...(lanes ? [
 // Where `number` latents stand on the axes: Float32Array [number * 3]. Without a label, a latent is in no lane.
 function placesOf(latents, number, labelAt) {
   const places = new Float32Array(number * 3);
-  (state.axes ?? firstAxes).map(axisOf).forEach(({ weights, shift, dimension }, axis) => {
-    for (let i = 0; i < number; i++) {
-      let sum = shift;
-      if (dimension !== undefined) sum = latents[i * size + dimension];
-      else for (let k = 0; k < size; k++) sum += weights[k] * latents[i * size + k];
-      places[3 * i + axis] = sum;
-    }
+  (state.axes ?? firstAxes).map(axisOf).forEach((axis, k) => {
+    columnOf(axis, latents, number).forEach((value, i) => (places[3 * i + k] = value));
   });
   if (lanes) for (let i = 0; i < number; i++) places[3 * i + 1] = labelAt(i);
   return places;
@@ -86,24 +95,47 @@ function directions(azimuth, elevation) {
   return { right: [-sa, ca, 0], up: [-se * ca, -se * sa, ce], toward: [ce * ca, ce * sa, se] };
 }
 
-// Pixels a unit so that the box fits from wherever it is looked at, and turning it doesn't push it out.
+// Pixels a unit, and how far down the middle goes, so that the box fits from wherever it is looked at at this
+// elevation: turning it doesn't push it out.
 function fitted(sides, width, height, elevation) {
-  let [across, high] = [0, 0];
+  let [across, low, high] = [0, 0, 0];
   for (let azimuth = 0; azimuth < Math.PI; azimuth += Math.PI / 12) {
     const { right, up, toward } = directions(azimuth, elevation);
     for (let corner = 0; corner < 8; corner++) {
       const place = sides.map((side, i) => (corner & (1 << i) ? side : -side) / 2);
       const near = 1 / (1 - NEARNESS * dot(toward, place));
       across = Math.max(across, Math.abs(dot(right, place)) * near);
-      high = Math.max(high, Math.abs(dot(up, place)) * near);
+      low = Math.min(low, dot(up, place) * near);
+      high = Math.max(high, dot(up, place) * near);
     }
   }
-  return Math.max(20, Math.min((width / 2 - 46) / across, (height / 2 - 34) / high));
+  const scale = Math.max(20, Math.min((width / 2 - LABELS.across) / across, (height - LABELS.above - LABELS.below) / (high - low)));
+  return { scale, down: (LABELS.above - LABELS.below + (high + low) * scale) / 2 };
+}
+
+// The axes' ranges, widened to hold the points drawn now: earlier epochs may have them elsewhere.
+const reach = (axes) =>
+  axes.map(({ range }, i) => {
+    const [low, high] = widened(extent(shown, i, 3));
+    return [Math.min(range[0], low), Math.max(range[1], high)];
+  });
+
+// The view in three dimensions: azimuth, elevation, zoom, and its middle, in the box, whose longest side is 1. At first
+// it holds the box and all points.
+function boxView(axes, { width, height }) {
+  if (state.view) return state.view;
+  const sides = sidesOf(axes);
+  const held = reach(axes);
+  const heldSides = held.map((range, i) => (sides[i] * length(range)) / length(axes[i].range));
+  const scale = (each) => fitted(each, width, height, FIRST.elevation).scale;
+  const center = held.map((range, i) => ((middle(range) - middle(axes[i].range)) * sides[i]) / length(axes[i].range));
+  return [FIRST.azimuth, FIRST.elevation, scale(heldSides) / scale(sides), ...center];
 }
 
 // {right, up, toward}: [weight, weight, weight, constant] on places; x and y of the middle; scale in pixels.
 function turntable(axes, { width, height }) {
-  const [azimuth, elevation, zoom, ...center] = state.view ?? FIRST_VIEW;
+  const view = boxView(axes, { width, height });
+  const [azimuth, elevation, zoom, ...center] = view;
   const sides = sidesOf(axes);
   const stretch = axes.map(({ range }, i) => sides[i] / length(range));
   const row = (direction) => {
@@ -112,17 +144,19 @@ function turntable(axes, { width, height }) {
     return [...weights, constant];
   };
   const { right, up, toward } = directions(azimuth, elevation);
+  const { scale, down } = fitted(sides, width, height, FIRST.elevation);
   return {
     axes,
+    view,
     directions: { right, up, toward },
     stretch,
     right: row(right),
     up: row(up),
     toward: row(toward),
-    scale: zoom * fitted(sides, width, height, FIRST_VIEW[1]),
+    scale: zoom * scale,
     nearness: NEARNESS,
     x: width / 2,
-    y: height / 2,
+    y: height / 2 + down,
   };
 }
 
@@ -145,7 +179,7 @@ function flatLens(axes, { width, height, frame }) {
 }
 
 function flatFirst(axes, width, height, frame) {
-  const ranges = axes.map(({ range }) => [...range]);
+  const ranges = reach(axes);
   if (state.proportions && !lanes) {
     const room = [width - frame.left - frame.right, height - frame.top - frame.bottom];
     const units = Math.max(...ranges.map((range, i) => length(range) / room[i])); // a pixel
@@ -178,8 +212,8 @@ function projectAll(lens, places, number, { x, y, depth }) {
 
 // Views that follow from one: turned, moved by pixels, zoomed so that a place stays where it is on the screen.
 
-function turnedView(azimuth, elevation) {
-  const [east, north, ...rest] = state.view ?? FIRST_VIEW;
+function turnedView(lens, azimuth, elevation) {
+  const [east, north, ...rest] = lens.view;
   return [(east + azimuth) % (2 * Math.PI), Math.min(STEEPEST, Math.max(-STEEPEST, north + elevation)), ...rest];
 }
 
@@ -189,7 +223,7 @@ function movedView(lens, dx, dy) {
     const [across, up] = [-dx / lens.right[0], dy / lens.up[1]];
     return [left + across, right + across, bottom + up, top + up];
   }
-  const [azimuth, elevation, zoom, ...center] = state.view ?? FIRST_VIEW;
+  const [azimuth, elevation, zoom, ...center] = lens.view;
   const { right, up } = lens.directions;
   const moved = center.map((value, i) => value + (-dx * right[i] + dy * up[i]) / lens.scale);
   return [azimuth, elevation, zoom, ...moved.map((value) => Math.min(1, Math.max(-1, value)))];
@@ -202,20 +236,20 @@ function zoomedView(lens, factor, place) {
     const [a, b] = place;
     return [about(left, a), about(right, a), about(bottom, b), about(top, b)];
   }
-  const [azimuth, elevation, zoom, ...center] = state.view ?? FIRST_VIEW;
+  const [azimuth, elevation, zoom, ...center] = lens.view;
   const wanted = Math.min(ZOOMS[1], Math.max(ZOOMS[0], zoom * factor));
-  const true_ = wanted / zoom;
+  const grown = wanted / zoom;
   const { right, up, toward } = lens.directions;
   const at = place.map((value, i) => (value - middle(lens.axes[i].range)) * lens.stretch[i]);
   const offset = at.map((value, i) => value - center[i]);
   // The middle nears the place, which brings its depth nearer to 0; what that does to its pixels is taken back.
   const near = dot(toward, offset);
   const before = 1 / (1 - NEARNESS * near);
-  const after = 1 / (1 - (NEARNESS * near) / true_);
-  const shift = 1 / true_ - before / (true_ * after);
+  const after = 1 / (1 - (NEARNESS * near) / grown);
+  const shift = 1 / grown - before / (grown * after);
   const moved = center.map((value, i) => {
     const inPlane = dot(right, offset) * right[i] + dot(up, offset) * up[i];
-    return value + offset[i] * (1 - 1 / true_) + inPlane * shift;
+    return value + offset[i] * (1 - 1 / grown) + inPlane * shift;
   });
   return [azimuth, elevation, wanted, ...moved];
 }
@@ -223,7 +257,7 @@ function zoomedView(lens, factor, place) {
 // The place under a pixel, as deep as `depth`.
 function placeUnder(lens, x, y, depth = 0) {
   if (flat) return [(x - lens.x - lens.right[3]) / lens.right[0], (lens.y - y - lens.up[3]) / lens.up[1]];
-  const [, , , ...center] = state.view ?? FIRST_VIEW;
+  const [, , , ...center] = lens.view;
   const { right, up, toward } = lens.directions;
   const scale = lens.scale / (1 - NEARNESS * depth);
   const [across, high] = [(x - lens.x) / scale, (lens.y - y) / scale];

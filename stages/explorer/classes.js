@@ -1,11 +1,11 @@
-// A colour and a symbol for each class, and the legend.
+// A color and a shape for each class, and the legend.
 
-// Ten colours a theme that people tell apart whatever their colour vision: found by search for the largest smallest
+// Ten colors a theme that people tell apart whatever their color vision: found by search for the largest smallest
 // difference (OKLab) between any two, as normal, protan, deutan and tritan eyes see them (Machado et al. 2009), at a
-// contrast of 2 or more with the card. The controls are grey, so that colour always means a class.
+// contrast of 3 or more with what they lie on (WCAG 1.4.11). The controls are grey, so that color always means a class.
 const COLORS = {
-  light: ["#307bfe", "#8d575a", "#5bc5a5", "#7a066c", "#d549ab", "#8c8915", "#e5a914", "#c09cfe", "#494508", "#2f32bb"],
-  dark: ["#00caf9", "#f5b69d", "#a6f4f7", "#aa4671", "#ea759b", "#b4ae1f", "#f3e968", "#808af0", "#7c7f01", "#0d6cba"],
+  light: ["#116495", "#530d35", "#0f9e66", "#aa135d", "#d431ff", "#414b00", "#fc450b", "#9d7ebb", "#6a00d5", "#100192"],
+  dark: ["#8cb2fe", "#ffcfa6", "#00865c", "#fe7bb2", "#d70cff", "#a2b506", "#ed0000", "#8a66af", "#cdff00", "#00fffe"],
 };
 // Shapes say it once more, and tell an eleventh class from the first. All have the same area, in a box of 16.
 const SHAPES = {

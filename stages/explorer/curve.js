@@ -49,10 +49,10 @@ function drawCurve() {
     return [svg("path", { class: `line ${name}`, d: `M${places.map((place) => place.join(" ")).join("L")}` }), ...dots];
   });
   const names = SERIES.flatMap((name, i) => {
-    const right_ = width - right - 4 - 62 * (1 - i);
+    const end = width - right - 40 - 74 * (1 - i);
     return [
-      svg("path", { class: `line ${name}`, d: `M${right_ - 56} ${top + 2}h22` }),
-      text(name, { x: right_, y: top + 6, "text-anchor": "end", class: "name" }),
+      svg("path", { class: `line ${name}`, d: `M${end - 56} ${top + 2}h22` }),
+      text(name, { x: end, y: top + 6, "text-anchor": "end", class: "name" }),
     ];
   });
   const shownEpoch = svg("path", { class: "now", id: "curve-epoch", d: `M${x(facts.epochs[state.epoch])} ${top}V${height - bottom}` });

@@ -3,22 +3,27 @@
 const sliders = [];
 const readable = (value) => value.toFixed(2).replace("-", "−");
 
-// Whoever goes somewhere takes over from what plays. An epoch without a decoder gives way to the last one.
+// Whoever goes somewhere takes over from what plays.
 function goTo(latent, rest = {}) {
   stopPlaying();
   moveTo(latent, rest);
 }
 
+// Going somewhere shows the epoch whose decoder makes the picture: the one shown already, where the page has that.
 function moveTo(latent, rest) {
-  const epoch = hasDecoder(state.epoch) ? {} : { epoch: last };
-  set({ latent: latent.map(within), ...epoch, ...rest });
+  const epoch = decodingEpoch();
+  set({ latent: latent.map(within), ...(epoch === state.epoch ? {} : { epoch }), ...rest });
 }
 
+const goToPoint = () => goTo(latentOf(state.point, decodingEpoch()));
+
 function showDecodingEpoch() {
+  const borrowed = decodingEpoch() !== state.epoch;
   const [shownEpoch, lastEpoch] = [facts.epochs[state.epoch], facts.epochs[last]];
-  element("epoch-note").hidden = hasDecoder(state.epoch);
-  element("epoch-note").textContent =
-    `The page has no decoder of epoch ${shownEpoch}, only its pictures: this is epoch ${lastEpoch}'s, and moving goes there.`;
+  element("decode-epoch").hidden = !borrowed;
+  element("decode-epoch").textContent = borrowed
+    ? `Decoded as after epoch ${lastEpoch}: the page has no decoder of epoch ${shownEpoch}, and moving here goes to epoch ${lastEpoch}.`
+    : "";
 }
 
 function buildSliders() {
@@ -47,7 +52,7 @@ function showDecoded() {
 function buildDecode() {
   buildSliders();
   buildPad();
-  element("decode-point").onclick = () => goTo(latentOf(state.point, decodingEpoch()));
+  element("decode-point").onclick = goToPoint;
   watch(["latent", "epoch"], showDecoded);
   watch(["epoch"], showDecodingEpoch);
 }

@@ -34,6 +34,9 @@ const through = (operations, x) => operations.reduce((y, { kind, tensors }) => O
 // Whether the page holds the decoder of an epoch.
 const hasDecoder = (epoch) => data.decoders[epoch] !== null;
 
+// The epoch whose decoder makes pictures from places: the one shown, or the last where the page hasn't that one's.
+const decodingEpoch = (epoch = state.epoch) => (hasDecoder(epoch) ? epoch : last);
+
 // A latent (array of `size` numbers) to pixels in [0, 1], [height, width, channels].
 const decode = (latent, epoch = decodingEpoch()) => through(data.decoders[epoch], Float32Array.from(latent));
 

@@ -55,7 +55,7 @@ function buildGestures() {
     } else if (!pressed) {
       const [dx, dy] = [x - before[0], y - before[1]];
       if (flat || event.buttons & 2 || event.ctrlKey || event.shiftKey) moveView(dx, dy);
-      else set({ view: turnedView(-dx * RADIANS, dy * RADIANS) });
+      else set({ view: turnedView(plot.lens(), -dx * RADIANS, dy * RADIANS) });
     }
   });
 
@@ -130,7 +130,7 @@ const ARROW_PIXELS = 14;
 // By arrow key: shares of the view, to the right and up.
 function turn(right, up) {
   if (flat) return moveView(-right * ARROW_PIXELS * 8, up * ARROW_PIXELS * 8);
-  return set({ view: turnedView(right, up) });
+  return set({ view: turnedView(plot.lens(), right, up) });
 }
 
 const pan = (right, up) => moveView(-right * ARROW_PIXELS * 8, up * ARROW_PIXELS * 8);

@@ -21,7 +21,7 @@ const ACTIONS = {
   p: () => choose(state.point - 1),
   f: () => setEnds({ from: state.point }),
   l: () => setEnds({ to: state.point }),
-  d: () => goTo(latentOf(state.point, decodingEpoch())),
+  d: goToPoint,
   i: () => steps.toggle(),
   e: () => last > 0 && epochs.toggle(),
   "[": () => goToEpoch(state.epoch - 1),

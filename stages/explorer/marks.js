@@ -5,7 +5,7 @@ const marked = {}; // what is drawn now, in places: {chosen, neighbors, line, cu
 
 function placeMarks() {
   const chosen = isShown(state.point);
-  const decodes = hasDecoder(state.epoch); // else the last epoch's places mean nothing here
+  const decodes = decodingEpoch() === state.epoch; // else the last epoch's places mean nothing here
   marked.chosen = chosen ? plot.placeOf(state.point) : null;
   marked.neighbors = chosen
     ? neighborsOf(state.point, state.epoch).flatMap(({ point }) => (isShown(point) ? [plot.placeOf(point)] : []))

@@ -109,7 +109,7 @@ function buildPad() {
 }
 
 function showPadAxes() {
-  element("pad-caption").textContent = `Drag: z${padAxes[0] + 1} across, z${padAxes[1] + 1} up`;
+  element("pad-caption").textContent = `z${padAxes[0] + 1} across, z${padAxes[1] + 1} up`;
 }
 
 function buildPadAxes() {

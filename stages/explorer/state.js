@@ -116,9 +116,6 @@ function within(value, dimension) {
   return Math.min(high, Math.max(low, value));
 }
 
-// The epoch whose decoder decodes what the sliders and the interpolation ask for: the one shown, where the page has it.
-const decodingEpoch = (epoch = state.epoch) => (hasDecoder(epoch) ? epoch : last);
-
 const between = (from, to, step, epoch = decodingEpoch()) => {
   const ends = [latentOf(from, epoch), latentOf(to, epoch)];
   return ends[0].map((start, dimension) => start + step * (ends[1][dimension] - start));
