@@ -5,7 +5,7 @@ Reads  data/extract/latents.csv, images.npy, selection.json, data/train/autoenco
 Writes data/explore/explorer.html, which needs no server and makes no request
 """
 
-from stages.shared.command import run
+from stages.shared.process.run import run
 
 import gzip
 import html
@@ -20,17 +20,17 @@ from pydantic import Field
 
 from stages.explorer.bundle import plotly
 from stages.explorer.packing import encode, pack, png_sheet, safe_json, sheet_columns, shrink, source_hash
-from stages.shared import params
-from stages.shared.autoencoder import Autoencoder, Float32
-from stages.shared.dataset import read_images
-from stages.shared.errors import InputError
-from stages.shared.files import Uint8, damaged, outputs, read_json
-from stages.shared.history import Losses, checkpoint, read_history
-from stages.shared.latents import Latents
-from stages.shared.projection import Projection
+from stages.shared.arrays import Float32, Uint8
+from stages.shared.formats import read_array, read_json
+from stages.shared.latents.projection import Projection
+from stages.shared.latents.table import Latents
+from stages.shared.model.autoencoder import Autoencoder
+from stages.shared.model.history import Losses, checkpoint, read_history
+from stages.shared.process import params
+from stages.shared.process.errors import InputError, damaged
+from stages.shared.process.outputs import outputs
 
 EXTRACT = Path("data/extract")
-MODEL = Path("data/train/autoencoder.safetensors")
 METRICS = Path("data/evaluate/metrics.json")
 SOURCES = Path(__file__).parent / "explorer"
 FOLDER = Path("data/explore")
@@ -112,13 +112,13 @@ class Snapshot:
 
 def read_points(autoencoder: Autoencoder) -> Points:
     """Read what `extract` wrote; raises `InputError` where its files don't fit each other or the model."""
-    source = Latents.read(EXTRACT)
+    source = Latents.read()
     count, size = source.values.shape
     if size != autoencoder.latent_size:
         raise damaged(
             EXTRACT / "latents.csv", f"{autoencoder.latent_size} latent dimensions, as the model's, got {size}"
         )
-    images = read_images(EXTRACT / "images.npy", autoencoder.height, autoencoder.width)
+    images = read_array(EXTRACT / "images.npy", np.uint8, (None, *autoencoder.size))
     if len(images) != count:
         raise damaged(EXTRACT / "images.npy", f"{count} images, as latents.csv has rows, got {len(images)}")
     selection = read_json(EXTRACT / "selection.json", ["selection"])["selection"]
@@ -135,7 +135,7 @@ def spread(total: int, most: int) -> list[int]:
 def read_checkpoint(epoch: int, points: Points) -> Autoencoder:
     """The autoencoder after `epoch`; raises `InputError` where it is not one of these images and latents."""
     autoencoder = Autoencoder.read(checkpoint(epoch))
-    sizes = (autoencoder.height, autoencoder.width, autoencoder.latent_size)
+    sizes = (*autoencoder.size, autoencoder.latent_size)
     if sizes != (*points.images.shape[1:], points.latents.shape[1]):
         raise damaged(checkpoint(epoch), "images and latents of the same size as in data/extract")
     return autoencoder
@@ -145,8 +145,8 @@ def snapshot(epoch: int, last: bool, points: Points) -> Snapshot:
     """What the autoencoder was after `epoch`: latents, errors and, but for the last, reconstructions."""
     autoencoder = read_checkpoint(epoch, points)
     latents = points.latents if last else autoencoder.encode(points.images)
-    reconstructions = autoencoder.decode(latents)  # [N, height, width]
-    errors: Float32 = ((reconstructions - points.images / np.float32(255)) ** 2).mean(axis=(1, 2))
+    reconstructions = autoencoder.decode(latents)  # [N, height, width, channels]
+    errors: Float32 = ((reconstructions - points.images / np.float32(255)) ** 2).mean(axis=(1, 2, 3))
     sheet = b"" if last else png_sheet(np.rint(np.rint(reconstructions * (GREYS - 1)) * (255 / (GREYS - 1))))
     return Snapshot(epoch, latents, errors, sheet)
 
@@ -212,13 +212,18 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
         "split": points.source.split,
         "selection": points.selection,
         "indices": points.source.indices.tolist(),
-        "labels": points.source.labels.tolist(),
+        "labels": np.zeros(len(points.images), int).tolist()
+        if points.source.labels is None
+        else points.source.labels.tolist(),
         "height": autoencoder.height,
         "width": autoencoder.width,
         "columns": sheet_columns(len(points.images)),
-        "activation": autoencoder.activation,
-        "encoderSizes": [autoencoder.encoder[0][0].shape[1], *(len(bias) for _, bias in autoencoder.encoder)],
-        "decoderShapes": [list(weight.shape) for weight, _ in autoencoder.decoder],
+        "activation": next(op.kind for op in autoencoder.decoder if op.kind != "linear"),
+        "encoderSizes": [
+            autoencoder.pixels,
+            *(op.settings["out_features"] for op in autoencoder.encoder if op.tensors),
+        ],
+        "decoderShapes": [list(op.tensors[0].shape) for op in autoencoder.decoder if op.tensors],
         "epochs": [each.epoch for each in snapshots],
         "epochsTrained": len(run.history),
         "projection": projection and {"mean": projection.mean.tolist(), "components": projection.components.tolist()},
@@ -236,7 +241,7 @@ def pack_fixed(run: Run) -> dict[str, str]:
     """What the page holds whatever the epochs, by the id of its element."""
     return {
         "plotly": encode(gzip.compress(plotly().encode(), mtime=0)),
-        "decoder": pack([tensor for layer in run.autoencoder.decoder for tensor in layer]),
+        "decoder": pack([tensor for op in run.autoencoder.decoder for tensor in op.tensors]),
         "images": encode(png_sheet(run.points.images)),
     }
 
@@ -304,7 +309,7 @@ def too_large(fixed: Mapping[str, str]) -> InputError:
 
 def main() -> None:
     p = params.read("explore", Params)
-    autoencoder = Autoencoder.read(MODEL)
+    autoencoder = Autoencoder.read()
     points = read_points(autoencoder)
     learned = Run(points, autoencoder, read_history(), read_figures(points.source.dataset))
     for epoch in spread(len(learned.history), p.epochs):

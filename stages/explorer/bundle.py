@@ -14,7 +14,7 @@ from typing import NamedTuple
 import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser
 
-from stages.shared.errors import InputError
+from stages.shared.process.errors import InputError
 
 TRACE = b'name:"scatter3d"'
 

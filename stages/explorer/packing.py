@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stages.shared.autoencoder import Autoencoder, Float32
+from stages.shared.arrays import Float32
+from stages.shared.model.autoencoder import Autoencoder
 
 TOLERANCE = 2e-5  # of a pixel in [0, 1], between the page's decoder and the model's
 
@@ -25,15 +26,16 @@ def sheet_columns(count: int) -> int:
 
 
 def png_sheet(images: NDArray[Any]) -> bytes:
-    """Images [N, height, width], 0 to 255, in one grey PNG, row by row."""
-    count, height, width = images.shape
+    """Images [N, height, width, channels], 0 to 255, in one PNG, row by row."""
+    count, height, width, channels = images.shape
     columns = sheet_columns(count)
     rows = -(-count // columns)
-    grid = np.zeros((rows * columns, height, width), dtype=np.uint8)
+    grid = np.zeros((rows * columns, height, width, channels), dtype=np.uint8)
     grid[:count] = images
-    pixels = grid.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    pixels = grid.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    pixels = pixels.reshape(rows * height, columns * width, channels)
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png")
+    Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(file, "png")
     return file.getvalue()
 
 
@@ -50,7 +52,10 @@ def shrink(autoencoder: Autoencoder, latents: Float32) -> Autoencoder:
     """The autoencoder with decoder weights in as few bits as still decode `latents` within TOLERANCE."""
     exact = autoencoder.decode(latents)
     for bits in range(12, 24, 2):
-        decoder = [(round_mantissa(weight, bits), round_mantissa(bias, bits)) for weight, bias in autoencoder.decoder]
+        decoder = [
+            replace(op, tensors=tuple(round_mantissa(tensor, bits) for tensor in op.tensors))
+            for op in autoencoder.decoder
+        ]
         short = replace(autoencoder, decoder=decoder)
         if np.abs(short.decode(latents) - exact).max() <= TOLERANCE:
             return short
