@@ -68,9 +68,11 @@ SCRIPTS = (
     "main.js",
 )
 LIMIT_BYTES = 8_000_000
-LEVELS = 40  # of a channel in the reconstructions of earlier epochs, where no decoder makes them
+QUALITY = (
+    90  # of WebP, for the reconstructions of earlier epochs where no decoder makes them: 2 of 255 off, as garments
+)
 PIXEL_TOLERANCE = 1 / 255  # at most, between the page's decoder and the model's
-LATENT_TOLERANCE = 1e-3  # at most, between the page's encoder and the model's, as a share of a dimension's span
+LATENT_TOLERANCE = 1 / 500  # at most, between the page's encoder and the model's, as a share of a dimension's span
 PROBES = 500  # of the points, and as many places between the sliders' ends: what tolerances are measured on
 CLOUD_BITS = 14  # of a training latent's number
 CURVE_ROWS = 500  # of the loss curve, at most
@@ -237,7 +239,7 @@ def snapshot(epoch: int, run: Run) -> Snapshot:
     errors: Float32 = ((reconstructions - points.images / np.float32(255)) ** 2).mean(axis=(1, 2, 3))
     if last:
         return Snapshot(epoch, latents, errors, small_decoder(autoencoder, latents), b"")
-    shown = sheet(np.rint(reconstructions * (LEVELS - 1)))  # the levels' numbers take less space than their shades
+    shown = sheet(np.rint(reconstructions * 255), quality=QUALITY)
     if numbers_in(autoencoder.decoder) < len(shown):  # a weight takes a byte or more
         decoder = small_decoder(autoencoder, latents)
         if len(pack(decoder.content)) < len(encode(shown)):
@@ -312,7 +314,6 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot], encoder: Rounded) 
         "width": autoencoder.width,
         "channels": autoencoder.channels,
         "columns": sheet_columns(len(points.images)),
-        "levels": LEVELS,
         "encoder": operations(encoder),
         "encoderSizes": widths(autoencoder),
         "decoder": operations(next(each.decoder for each in reversed(snapshots) if each.decoder is not None)),
@@ -356,7 +357,7 @@ def pack_fixed(run: Run, encoder: Rounded) -> dict[str, str]:
         )
     blocks = {
         "encoder": pack(encoder.content),
-        "images": encode(sheet(images)),
+        "images": encode(sheet(images, lossless=True, quality=20, method=2)),
     }
     if run.cloud is not None:
         scales, whole = round_rows(run.cloud.latents.T, CLOUD_BITS)  # [latent size], [latent size, N]

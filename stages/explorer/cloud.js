@@ -3,7 +3,7 @@
 let cloudShown = null; // those of classes not hidden
 
 function showCloud() {
-  element("cloud").checked = state.cloud;
+  element("show-cloud").checked = state.cloud;
   const { latents, labels } = data.cloud;
   // They are the last epoch's: among the points of an earlier one they would mean nothing.
   if (!state.cloud || state.epoch !== last) cloudShown = null;
@@ -30,7 +30,7 @@ function buildCloud() {
   if (!data.cloud) return;
   element("cloud-label").hidden = false;
   element("cloud-count").textContent = `${facts.cloud.count.toLocaleString("en")} training latents`;
-  element("cloud").onchange = () => set({ cloud: element("cloud").checked });
+  element("show-cloud").onchange = () => set({ cloud: element("show-cloud").checked });
   plot.cloudHovered = showCloudHover;
   plot.cloudPressed = (i) => i !== null && goTo(cloudLatent(i));
   watch(["cloud", "epoch", "hidden"], showCloud);

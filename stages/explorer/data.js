@@ -12,7 +12,7 @@ const labeled = facts.classes.length > 0;
 const data = {
   encoder: null, // of the last epoch
   decoders: [], // one an epoch; null where a sheet of reconstructions took less space
-  sheets: [], // of reconstructions, a pixel being the number of its level; null where there is a decoder
+  sheets: [], // of reconstructions; null where there is a decoder
   snapshots: [], // {latents: Float32Array [count * size], errors: Float32Array [count]}, one an epoch
   images: null, // a sheet of them
   cloud: null, // {latents: Float32Array [N * size], labels: Uint16Array [N] or null}: all training images
@@ -113,15 +113,6 @@ function drawTile(canvas, bitmap, position) {
   canvas.getContext("2d").drawImage(bitmap, x, y, width, height, 0, 0, width, height);
 }
 
-// Draw the tile of a sheet of levels.
-function drawLevels(canvas, bitmap, position) {
-  drawTile(canvas, bitmap, position);
-  const context = canvas.getContext("2d");
-  const image = context.getImageData(0, 0, canvas.width, canvas.height);
-  for (let i = 0; i < image.data.length; i++) if (i % 4 < 3) image.data[i] = Math.round((image.data[i] * 255) / (facts.levels - 1));
-  context.putImageData(image, 0, 0);
-}
-
 // Draw pixels in [0, 1], [height, width, channels].
 function drawPixels(canvas, pixels) {
   fit(canvas);
@@ -145,7 +136,7 @@ const drawImage = (canvas, point) => drawTile(canvas, data.images, point);
 
 function drawReconstruction(canvas, point, epoch) {
   if (hasDecoder(epoch)) drawPixels(canvas, decode(latentOf(point, epoch), epoch));
-  else drawLevels(canvas, data.sheets[epoch], point);
+  else drawTile(canvas, data.sheets[epoch], point);
 }
 
 const className = (point) => facts.classes[facts.labels[point]] ?? "";

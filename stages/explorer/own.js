@@ -48,7 +48,7 @@ function encodeOwn() {
 
 function showOwn() {
   const { own } = state;
-  element("own-result").hidden = !own;
+  for (const id of ["own-result", "own-seen-figure", "own-reconstruction-figure"]) element(id).hidden = !own;
   plot.redraw("marks");
   drawPad();
   if (!own) return;
