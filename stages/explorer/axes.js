@@ -3,14 +3,14 @@
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
 const ratio = () => Math.min(2, devicePixelRatio || 1);
 
-// Round numbers in a range, about `wanted` of them.
+// Round numbers in a range, about `wanted` of them, and two at least.
 function ticks([low, high], wanted) {
   const rough = (high - low) / Math.max(1, wanted);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= rough * 0.999);
   const list = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) list.push(k * step);
-  return list;
+  return list.length < 2 ? ticks([low, high], wanted * 1.5) : list;
 }
 
 const tickText = (value) => String(Number(value.toPrecision(6))).replace("-", "−");
@@ -53,7 +53,7 @@ function drawBox(context, lens, canvas, texts) {
     const from = corner(fixed.map((end, k) => (k === i ? 0 : end)));
     const to = corner(fixed.map((end, k) => (k === i ? 1 : end)));
     const pixels = Math.hypot(to[0] - from[0], to[1] - from[1]);
-    return { i, fixed, from, to, pixels, list: ticks(ends[i], Math.min(6, Math.max(1, pixels / 46))) };
+    return { i, fixed, from, to, pixels, list: ticks(ends[i], Math.min(6, Math.max(2, pixels / 46))) };
   });
 
   context.strokeStyle = themed("grid");
