@@ -65,9 +65,7 @@ def visit(tabs: tuple[str, Opener], run: Made) -> Iterator[Open]:
 
 def inside(place: tuple[float, float], box: dict[str, float], margin: float = 0) -> bool:
     x, y = place
-    return bool(
-        box["x"] - margin <= x <= box["right"] + margin and box["y"] - margin <= y <= box["bottom"] + margin
-    )
+    return bool(box["x"] - margin <= x <= box["right"] + margin and box["y"] - margin <= y <= box["bottom"] + margin)
 
 
 def places(explorer: Explorer) -> NDArray[np.float64]:
@@ -81,7 +79,10 @@ def places(explorer: Explorer) -> NDArray[np.float64]:
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (1366, 768), (1280, 720), (1920, 1080), (1100, 560)])
 def test_nothing_covers_what_follows_the_plot(visit: Open, width: int, height: int) -> None:
     explorer = visit(width=width, height=height)
-    for place in ("scrollTo(0, document.body.scrollHeight)", "scrollTo(0, document.body.scrollHeight - innerHeight - 200)"):
+    for place in (
+        "scrollTo(0, document.body.scrollHeight)",
+        "scrollTo(0, document.body.scrollHeight - innerHeight - 200)",
+    ):
         explorer.get(f"void {place}")
         covered = explorer.get(
             """[...document.querySelectorAll('.training h2, #curve, .training dd')].filter(e => {
@@ -109,7 +110,9 @@ def test_one_finger_turns_and_two_zoom_and_move(visit: Open) -> None:
     zoomed = explorer.state("view")
     assert zoomed[2] == pytest.approx(2, rel=0.1)
     assert zoomed[:2] == turned[:2], "two fingers don't turn"
-    explorer.tab.fingers([(x - 40, y), (x - 40, y + 15), (x - 40, y + 50)], [(x + 40, y), (x + 40, y + 15), (x + 40, y + 50)])
+    explorer.tab.fingers(
+        [(x - 40, y), (x - 40, y + 15), (x - 40, y + 50)], [(x + 40, y), (x + 40, y + 15), (x + 40, y + 50)]
+    )
     moved = explorer.state("view")
     assert moved[2] == pytest.approx(zoomed[2], rel=0.01)
     assert moved[3:] != zoomed[3:]
@@ -170,7 +173,9 @@ def test_axis_titles_and_ticks_are_in_view(visit: Open, width: int) -> None:
         ("#set-to", "explorer.state.to === 0"),
     ],
 )
-def test_what_is_pressed_takes_over_from_the_interpolation(visit: Open, run: Made, selector: str, expected: str) -> None:
+def test_what_is_pressed_takes_over_from_the_interpolation(
+    visit: Open, run: Made, selector: str, expected: str
+) -> None:
     explorer = visit()
     explorer.click("#play-steps")
     explorer.wait("explorer.state.step !== 0.5")
@@ -433,7 +438,10 @@ def test_nothing_in_the_legend_covers_anything(visit: Open, width: int) -> None:
     )
     assert len(boxes) >= 20
     for (left, top, right, bottom, one), (left_, top_, right_, bottom_, other) in itertools.combinations(boxes, 2):
-        assert right <= left_ + 0.5 or right_ <= left + 0.5 or bottom <= top_ + 0.5 or bottom_ <= top + 0.5, (one, other)
+        assert right <= left_ + 0.5 or right_ <= left + 0.5 or bottom <= top_ + 0.5 or bottom_ <= top + 0.5, (
+            one,
+            other,
+        )
 
 
 def test_a_hidden_class_has_no_ring_lines_or_neighbors(visit: Open, run: Made) -> None:

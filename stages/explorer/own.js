@@ -56,7 +56,7 @@ function showOwn() {
   drawPixels(element("own-reconstruction"), decode(own.latent, last));
   const { errors } = data.snapshots[last];
   const worse = errors.reduce((sum, error) => sum + (error < own.error), 0) / count;
-  element("own-text").textContent = `Error ${own.error.toPrecision(3)}, more than ${percent(worse)} of the points have.`;
+  element("own-text").textContent = `Error ${own.error.toPrecision(3)}, larger than that of ${percent(worse)} of the points.`;
   element("own-neighbors").replaceChildren(...neighborButtons(nearestTo(own.latent, last, () => true)));
 }
 

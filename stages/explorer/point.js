@@ -64,8 +64,8 @@ function thumbnail(point, caption, { pair = false, name = nameOf(point) } = {}) 
 
 // With its reconstruction and its error.
 function pairOf(point, epoch) {
-  const error = errorOf(point, epoch);
-  return thumbnail(point, error, { pair: true, name: `${nameOf(point)}, error ${error}` });
+  const short = data.snapshots[epoch].errors[point].toPrecision(2);
+  return thumbnail(point, short, { pair: true, name: `${nameOf(point)}, error ${errorOf(point, epoch)}` });
 }
 
 function describe(target, entries) {

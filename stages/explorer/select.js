@@ -31,9 +31,15 @@ function selectsOnPad(kind, { clientX, clientY }) {
   return true;
 }
 
+// Where the pad starts within its border, in the window's pixels.
+function padStart() {
+  const { left, top } = pad.getBoundingClientRect();
+  return { left: left + pad.clientLeft, top: top + pad.clientTop };
+}
+
 // The points shown that lie within an outline on the pad.
 function pointsOnPad(outline) {
-  const { left, top } = pad.getBoundingClientRect();
+  const { left, top } = padStart();
   const path = new Path2D();
   outline.forEach(([x, y]) => path.lineTo(x - left, y - top));
   padContext.resetTransform();
@@ -90,9 +96,8 @@ function showSelection() {
   if (!selected.length) return;
   const { errors } = data.snapshots[epoch];
   const mean = (points) => (points.reduce((sum, point) => sum + errors[point], 0) / points.length).toPrecision(3);
-  element("selection-name").textContent = selectionName;
   element("selection-text").textContent =
-    `${selected.length} of ${count} points, mean error ${mean(selected)} (of all ${mean(facts.indices.map((_, point) => point))})`;
+    `${selectionName && `${selectionName}: `}${selected.length} of ${count} points, mean error ${mean(selected)} (of all ${mean(facts.indices.map((_, point) => point))})`;
   element("selection-classes").replaceChildren(...(present.length > 1 ? classCounts(selected) : []));
   const worst = [...selected].sort((a, b) => errors[b] - errors[a] || a - b);
   element("selection-pairs").replaceChildren(
@@ -139,7 +144,7 @@ function buildSelect() {
     drawSelected(context);
     drawOutline(context, plotBox.getBoundingClientRect());
   });
-  padMarks.push((context) => drawOutline(context, pad.getBoundingClientRect()));
+  padMarks.push((context) => drawOutline(context, padStart()));
   watch(["tool"], showTool);
   watch(["selected", "isolated", "epoch", "theme"], showSelection);
   watch(["thumbnails", "color", "epoch", "theme"], showThumbnails);
