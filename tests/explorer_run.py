@@ -1,6 +1,5 @@
 """What a run of the pipeline leaves for `explore`, made up in a moment: random weights, real shapes."""
 
-import itertools
 import json
 import subprocess
 from dataclasses import dataclass, replace
@@ -14,8 +13,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from stages.shared.autoencoder import Autoencoder, Layer
-from stages.shared.files import Uint8, write_csv, write_json
+from stages.shared.arrays import Uint8
+from stages.shared.formats import write_csv, write_json
+from stages.shared.model.architecture import dense
+from stages.shared.model.autoencoder import Autoencoder
+from stages.shared.model.operations import Operation, split
 from tests.project import ROOT, Project
 
 NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot"]
@@ -66,28 +68,33 @@ class Made:
 
 def garments(count: int, labels: NDArray[np.int64], random: np.random.Generator) -> Uint8:
     """Boxes whose size and shade depend on the class: enough for classes to lie apart."""
-    images = np.zeros((count, 28, 28), dtype=np.uint8)
+    images = np.zeros((count, 28, 28, 1), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         height, width = 8 + 2 * label, 26 - 2 * label
         top, left = (28 - height) // 2, (28 - width) // 2
-        image[top : top + height, left : left + width] = random.integers(60, 255, (height, width))
+        image[top : top + height, left : left + width] = random.integers(60, 255, (height, width, 1))
     return images
 
 
-def layers(sizes: list[int], random: np.random.Generator) -> list[Layer]:
+def operations(descriptions: list[dict[str, Any]], random: np.random.Generator) -> list[Operation]:
+    """Random weights for what is described: of a spread that keeps the activations', biases of 0.3."""
+    made = []
+    for description in descriptions:
+        kind, settings = split(description)
+        spreads = (0.3 if len(shape) == 1 else (2 / shape[1]) ** 0.5 for shape in kind.shapes(settings).values())
+        shapes = kind.shapes(settings).values()
+        tensors = tuple(random.normal(0, s, shape).astype(np.float32) for s, shape in zip(spreads, shapes, strict=True))
+        made.append(Operation(description["kind"], settings, tensors))
+    return made
+
+
+def blend(first: list[Operation], second: list[Operation], share: float) -> list[Operation]:
     return [
-        (
-            random.normal(0, (2 / inputs) ** 0.5, (outputs, inputs)).astype(np.float32),
-            random.normal(0, 0.3, outputs).astype(np.float32),
+        replace(
+            a,
+            tensors=tuple((x + share * (y - x)).astype(np.float32) for x, y in zip(a.tensors, b.tensors, strict=True)),
         )
-        for inputs, outputs in itertools.pairwise(sizes)
-    ]
-
-
-def blend(first: list[Layer], second: list[Layer], share: float) -> list[Layer]:
-    return [
-        ((a + share * (c - a)).astype(np.float32), (b + share * (d - b)).astype(np.float32))
-        for (a, b), (c, d) in zip(first, second, strict=True)
+        for a, b in zip(first, second, strict=True)
     ]
 
 
@@ -110,11 +117,9 @@ def make(
     (root / "stages").symlink_to(ROOT / "stages")
     (root / "params.yaml").write_text(yaml.safe_dump({"explore": SECTION}))
 
-    sizes = [784, *hidden, latent_size]
+    parts = dense(784, hidden, latent_size, activation)
     training = {"layers": list(hidden), "latent_size": latent_size, "activation": activation, "epochs": epochs}
-    start, end = (
-        Autoencoder(layers(sizes, random), layers(sizes[::-1], random), activation, 28, 28, training) for _ in "ab"
-    )
+    start, end = (Autoencoder(*(operations(part, random) for part in parts), 28, 28, 1, training) for _ in "ab")
     (root / "data/train/checkpoints").mkdir(parents=True)
     for epoch in range(1, epochs + 1):
         share = epoch / epochs
