@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from stages.download import MIRROR_VARIABLE, fetch_fashion_mnist
-from stages.shared.dataset import Classes, read_images, read_labels
-from stages.shared.files import Uint8
-from stages.shared.garments import GARMENTS, draw
+from stages.shared.images.dataset import Classes, read_images, read_labels
+from stages.shared.arrays import Uint8
+from stages.shared.images.garments import GARMENTS, draw
 
 DOWNLOAD = Path("data/download")
 
@@ -29,7 +29,7 @@ class Data:
 
 def load() -> Data:
     """The files of `data/download` if they are Fashion-MNIST, else the mirror's if one is named, else synthetic."""
-    if (DOWNLOAD / "classes.json").exists() and Classes.read(DOWNLOAD / "classes.json").dataset == "fashion-mnist":
+    if (DOWNLOAD / "dataset.json").exists() and Classes.read(DOWNLOAD / "dataset.json").dataset == "fashion-mnist":
         return _downloaded()
     if os.environ.get(MIRROR_VARIABLE):
         with TemporaryDirectory() as folder:
@@ -41,7 +41,7 @@ def load() -> Data:
 
 
 def _downloaded() -> Data:
-    classes = Classes.read(DOWNLOAD / "classes.json")
+    classes = Classes.read(DOWNLOAD / "dataset.json")
     arrays = []
     for split in ("train", "test"):
         images = read_images(DOWNLOAD / f"{split}_images.npy")

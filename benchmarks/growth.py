@@ -51,7 +51,7 @@ def measure(path: str, images: int, recipe: dict[str, Any], device: str, threads
     import torch
 
     from benchmarks.measure import seconds
-    from stages.shared.dataset import read_images
+    from stages.shared.images.dataset import read_images
     from stages.train import Params, choose_device, train
 
     on = choose_device(device)

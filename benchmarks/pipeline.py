@@ -38,7 +38,7 @@ class Scratch:
         for split in ("train", "test"):
             for kind in ("images", "labels"):
                 np.save(download / f"{split}_{kind}.npy", getattr(data, f"{split}_{kind}"))
-        write_json(download / "classes.json", {"dataset": data.dataset, "classes": data.classes})
+        write_json(download / "dataset.json", {"dataset": data.dataset, "classes": data.classes})
         self.dvc("init", "--no-scm", "--quiet")
         shutil.copytree(ROOT / ".dvc" / "plots", root / ".dvc" / "plots", dirs_exist_ok=True)
         self.dvc("commit", "--force", "--quiet", "download")

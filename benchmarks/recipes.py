@@ -9,7 +9,7 @@ import yaml
 
 from benchmarks.data import Data, load
 from benchmarks.measure import machine, seconds, table
-from stages.shared.trainer import Trainer
+from stages.shared.training.trainer import Trainer
 from stages.train import Params, choose_device
 
 ROOT = Path(__file__).parent.parent

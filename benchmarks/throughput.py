@@ -8,7 +8,7 @@ import torch
 from benchmarks import usual
 from benchmarks.data import Data
 from benchmarks.measure import alternate, apart, ratio, seconds, table
-from stages.shared.trainer import Network, Trainer, flatten
+from stages.shared.training.trainer import Network, Trainer, flatten
 
 
 def products(pixels: int, device: torch.device) -> Callable[[], None]:

@@ -9,7 +9,7 @@ import torch
 from benchmarks import usual
 from benchmarks.data import Data
 from benchmarks.measure import one_process, seconds, table
-from stages.shared.trainer import Trainer
+from stages.shared.training.trainer import Trainer
 
 # Of this project's own params; `docs/recipes.md` has their lines for `dvc exp run`.
 CYCLE = {"activation": "silu", "schedule": "one-cycle", "learning_rate": 0.03}

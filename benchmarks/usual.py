@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import ToTensor
 
 from benchmarks.data import Data
-from stages.shared.files import Uint8
+from stages.shared.arrays import Uint8
 
 LAYERS = [128, 64, 12, 3]
 BATCH = 64

@@ -10,7 +10,8 @@ from unittest.mock import patch
 import pytest
 from threadpoolctl import threadpool_limits
 
-from stages.shared import command
+from stages.shared.process import run as process
+from stages.shared.process.errors import explain
 
 
 class Ready(BaseException):
@@ -27,7 +28,7 @@ def begin(stage: str, root: Path | None) -> str | None:
     """Begin `stage` in the project at `root`, or in the current folder.
 
     Returns None where it would go on to write, and else what it says as it exits with 1.
-    Anything else, as an exception that `command.explain` knows nothing of, is the test's failure.
+    Anything else, as an exception that `explain` knows nothing of, is the test's failure.
     """
     module = importlib.import_module(f"stages.{stage}")
     with (
@@ -41,11 +42,11 @@ def begin(stage: str, root: Path | None) -> str | None:
     ):
         warnings.simplefilter("error")
         try:
-            command.run(module.main)
+            process.run(module.main)
         except Ready:
             return None
         except Exception as error:
-            if message := command.explain(error):
+            if message := explain(error):
                 return message
             raise
     pytest.fail(f"{stage} has written nothing")

@@ -13,10 +13,11 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 SMALL = {
-    "download": {"dataset": "synthetic", "synthetic": {"train_images": 300, "test_images": 100, "seed": 0}},
+    "download": {"source": "data/small.yaml"},
     "train": {"epochs": 2, "device": "cpu", "threads": 1},
     "extract": {"count": 40},
 }
+DRAWN = {"train_images": 300, "test_images": 100, "seed": 0}
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -35,9 +36,12 @@ class Project:
     def create(cls, root: Path, changes: dict[str, Any] = SMALL) -> "Project":
         root.mkdir(parents=True)
         shutil.copytree(ROOT / "stages", root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
+        (root / "data").mkdir()
+        known = [path.relative_to(ROOT) for path in (ROOT / "data").glob("*.yaml")]
+        for name in ("dvc.yaml", "params.yaml", ".dvcignore", *known):
             shutil.copy(ROOT / name, root / name)
         project = cls(root)
+        project.draw(DRAWN)
         project.edit(changes)
         project.run("dvc", "init", "--no-scm", "--quiet", check=True)
         shutil.copytree(ROOT / ".dvc" / "plots", root / ".dvc" / "plots", dirs_exist_ok=True)
@@ -47,6 +51,11 @@ class Project:
         """Another with the same files, cache and all."""
         shutil.copytree(self.root, root, symlinks=True)
         return Project(root)
+
+    def draw(self, drawn: dict[str, int]) -> None:
+        """Have data/small.yaml, the data set of this project, draw so many garments."""
+        known = yaml.safe_load((ROOT / "data/synthetic.yaml").read_text())
+        (self.root / "data/small.yaml").write_text(yaml.safe_dump(known | {"drawn": drawn}, sort_keys=False))
 
     def edit(self, changes: dict[str, Any]) -> None:
         """Lay `changes` over params.yaml."""

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from stages.shared.garments import GARMENTS, draw
+from stages.shared.images.garments import GARMENTS, draw
 from tests.project import ROOT, Project
 
 ORIGINALS = Path(os.environ.get("FASHION_MNIST_MIRROR", ROOT / "../shared/fashion-mnist"))
 with_originals = pytest.mark.skipif(not ORIGINALS.is_dir(), reason=f"no Fashion-MNIST in {ORIGINALS}")
-FILES = {"classes.json", "test_images.npy", "test_labels.npy", "train_images.npy", "train_labels.npy"}
+FILES = {"dataset.json", "pictures.csv", "test_images.npy", "test_labels.npy", "train_images.npy", "train_labels.npy"}
+FILES |= {"unreadable.csv"}
 
 
 def downloaded(project: Project) -> set[str]:
@@ -24,7 +25,7 @@ def downloaded(project: Project) -> set[str]:
 def test_fashion_mnist_is_what_torchvision_reads(tmp_path: Path) -> None:
     from torchvision.datasets import FashionMNIST
 
-    project = Project.create(tmp_path / "project", {"download": {"dataset": "fashion-mnist"}})
+    project = Project.create(tmp_path / "project", {})
     result = project.stage("download", env={"FASHION_MNIST_MIRROR": str(ORIGINALS)})
     assert result.returncode == 0, result.stderr
     assert downloaded(project) == FILES
@@ -36,11 +37,11 @@ def test_fashion_mnist_is_what_torchvision_reads(tmp_path: Path) -> None:
     for split, count in (("train", 60_000), ("test", 10_000)):
         original = FashionMNIST(tmp_path, train=split == "train", download=True)
         images, labels = np.load(folder / f"{split}_images.npy"), np.load(folder / f"{split}_labels.npy")
-        assert images.shape == (count, 28, 28)
-        assert images.dtype == labels.dtype == np.uint8
-        assert np.array_equal(images, original.data.numpy())
+        assert images.shape == (count, 28, 28, 1)
+        assert (images.dtype, labels.dtype) == (np.uint8, np.uint16)
+        assert np.array_equal(images[..., 0], original.data.numpy())
         assert np.array_equal(labels, original.targets.numpy())
-    assert json.loads((folder / "classes.json").read_text()) == {
+    assert json.loads((folder / "dataset.json").read_text()) == {
         "dataset": "fashion-mnist",
         "classes": FashionMNIST.classes,
     }
@@ -48,7 +49,7 @@ def test_fashion_mnist_is_what_torchvision_reads(tmp_path: Path) -> None:
 
 @with_originals
 def test_a_relative_mirror_counts_from_the_root(tmp_path: Path) -> None:
-    project = Project.create(tmp_path / "project", {"download": {"dataset": "fashion-mnist"}})
+    project = Project.create(tmp_path / "project", {})
     (tmp_path / "mirror").symlink_to(ORIGINALS.resolve())
     result = project.stage("download", env={"FASHION_MNIST_MIRROR": "../mirror"})
     assert result.returncode == 0, result.stderr
@@ -57,11 +58,13 @@ def test_a_relative_mirror_counts_from_the_root(tmp_path: Path) -> None:
 def test_synthetic_repeats_and_grows_with_its_params(finished: Project, tmp_path: Path) -> None:
     again = Project.create(tmp_path / "project")
     assert again.stage("download").returncode == 0
-    assert {k: v for k, v in finished.contents("data/download").items() if ".gitignore" not in k} == again.contents()
-    again.edit({"download": {"synthetic": {"train_images": 7, "test_images": 3, "seed": 5}}})
+    assert {k: v for k, v in finished.contents("data/download").items() if ".gitignore" not in k} == again.contents(
+        "data/download"
+    )
+    again.draw({"train_images": 7, "test_images": 3, "seed": 5})
     assert again.stage("download").returncode == 0
     images = np.load(again.root / "data/download/train_images.npy")
-    assert images.shape == (7, 28, 28)
+    assert images.shape == (7, 28, 28, 1)
     assert images.dtype == np.uint8
     assert np.load(again.root / "data/download/test_labels.npy").shape == (3,)
 

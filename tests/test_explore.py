@@ -19,7 +19,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from stages.explorer.bundle import plotly
-from stages.shared.errors import InputError
+from stages.shared.process.errors import InputError
 from tests.explorer_run import NAMES, SECTION, Made, edit_json, make
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")

@@ -1,4 +1,4 @@
-"""The explorer shows what was learnt: errors, confusions, selections, a map, pictures from outside; grey or in color."""
+"""The explorer shows what was learnt: errors, confusions, selections, a map, pictures from outside; in any color."""
 
 import base64
 import io

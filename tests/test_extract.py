@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from stages.extract import select
-from stages.shared.errors import InputError
+from stages.shared.process.errors import InputError
 from tests.project import Project
 
-LABELS = np.random.default_rng(0).integers(0, 10, 1000).astype(np.uint8)
+LABELS = np.random.default_rng(0).integers(0, 10, 1000).astype(np.uint16)
 
 
 def test_latents_are_those_of_pytorch(finished: Project) -> None:
@@ -32,25 +32,25 @@ def test_latents_are_those_of_pytorch(finished: Project) -> None:
 
 
 def test_first() -> None:
-    assert select(LABELS, 200, "first", 0).tolist() == list(range(200))
+    assert select(LABELS, 1000, 200, "first", 0).tolist() == list(range(200))
 
 
 def test_random_is_seeded_and_without_repeats() -> None:
     one, two, other = (
-        select(LABELS, 200, "random", 0),
-        select(LABELS, 200, "random", 0),
-        select(LABELS, 200, "random", 1),
+        select(LABELS, 1000, 200, "random", 0),
+        select(LABELS, 1000, 200, "random", 0),
+        select(LABELS, 1000, 200, "random", 1),
     )
     assert one.tolist() == two.tolist() != other.tolist()
     assert len(set(one)) == 200
 
 
 def test_balanced_has_as_many_of_each_class() -> None:
-    assert np.bincount(LABELS[select(LABELS, 203, "balanced", 0)]).tolist() == [21, 21, 21, *[20] * 7]
+    assert np.bincount(LABELS[select(LABELS, 1000, 203, "balanced", 0)]).tolist() == [21, 21, 21, *[20] * 7]
 
 
 def test_more_than_there_are() -> None:
     with pytest.raises(InputError, match=r"extract.count: expected at most 1000, .* got 1001"):
-        select(LABELS, 1001, "first", 0)
+        select(LABELS, 1000, 1001, "first", 0)
     with pytest.raises(InputError, match=r"needs 100 images of each class, and class \d has \d+"):
-        select(LABELS, 1000, "balanced", 0)
+        select(LABELS, 1000, 1000, "balanced", 0)

@@ -23,12 +23,12 @@ import numpy as np
 import pytest
 
 from stages.download import FILES
-from stages.shared.errors import InputError
-from stages.shared.mirrors import Patience, Pinned, fetch
+from stages.shared.process.errors import InputError
+from stages.shared.process.mirrors import Pinned, Timeouts, fetch
 from tests.conftest import State
 from tests.project import ROOT, Project
 
-PATIENCE = Patience(silence=0.5, total=2, tries=2)
+PATIENCE = Timeouts(silence=0.5, total=2, tries=2)
 LIMIT = 20  # seconds a test's fetches may take, however busy the machine is; by `PATIENCE` they take a few
 
 CONTENTS = {
@@ -242,7 +242,7 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def bring(mirrors: list[str], folder: Path, patience: Patience = PATIENCE) -> None:
+def bring(mirrors: list[str], folder: Path, patience: Timeouts = PATIENCE) -> None:
     started = time.monotonic()
     try:
         fetch(PINNED, mirrors, folder, ADVICE, patience)
@@ -385,8 +385,8 @@ def test_https_stays_https(certificate: Path, server: Server, tmp_path: Path, mo
 FETCH = """
 import resource, sys
 from pathlib import Path
-from stages.shared.errors import InputError
-from stages.shared.mirrors import Patience, Pinned, fetch
+from stages.shared.process.errors import InputError
+from stages.shared.process.mirrors import Timeouts, Pinned, fetch
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB
@@ -396,7 +396,7 @@ small = {"labels.gz": Pinned(26, "0" * 64)}
 large = {"labels.gz": Pinned(10**9, "0" * 64)}  # so that all of it is taken
 for files, mirrors in ((small, [good]), (small, bad), (large, bad)):
     try:
-        fetch(files, mirrors, Path(folder), "", Patience(0.5, 2))
+        fetch(files, mirrors, Path(folder), "", Timeouts(0.5, 2))
     except InputError as error:
         print(error, file=sys.stderr)
     print(peak())
@@ -466,7 +466,7 @@ def test_the_originals_from_an_http_mirror_that_the_user_names(behaviour: str, p
     with Server({name: (folder / name).read_bytes() for name in FILES}) as other:
         result = run_download(project, str(folder) if behaviour == "folder" else f"{other.url}/{behaviour}")
     assert result.returncode == 0, result.stderr
-    classes = project.contents("data/download")["data/download/classes.json"]
+    classes = project.contents("data/download")["data/download/dataset.json"]
     assert b'"dataset": "fashion-mnist"' in classes
     images = np.load(project.root / "data/download/train_images.npy")
     with gzip.open(folder / "train-images-idx3-ubyte.gz") as file:

@@ -14,8 +14,8 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
-from stages.shared import params
-from stages.shared.errors import InputError
+from stages.shared.process import params
+from stages.shared.process.errors import InputError
 from tests.begin import begin
 from tests.conftest import State
 from tests.project import ROOT, Project, merge

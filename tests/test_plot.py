@@ -10,8 +10,8 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 from sklearn.decomposition import PCA
 
 from stages.plot import Params, choose_colormap, draw
-from stages.shared.errors import InputError
-from stages.shared.latents import Latents
+from stages.shared.latents.table import Latents
+from stages.shared.process.errors import InputError
 from tests.project import Project
 
 CLASSES = [f"class {label}" for label in range(10)]

@@ -1,5 +1,6 @@
 """render: the pictures show the images asked for, and what each epoch's autoencoder makes of them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,9 @@ import pytest
 from PIL import Image
 
 from stages.render import Params, choose, draw_rows
-from stages.shared.autoencoder import Autoencoder
-from stages.shared.errors import InputError
 from stages.shared.figure import GAP
+from stages.shared.model.autoencoder import Autoencoder
+from stages.shared.process.errors import InputError
 from tests.project import Project
 
 DEFAULTS: dict[str, Any] = {"split": "train", "count": 5, "indices": None}
@@ -25,15 +26,16 @@ def test_a_picture_an_epoch_and_one_of_them_all(finished: Project) -> None:
         assert "Software" not in many.info
 
 
-def test_the_rows_are_the_pictures_given() -> None:
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_rows_are_the_pictures_given(channels: int) -> None:
     random = np.random.default_rng(0)
-    rows = [(name, random.random((3, 6, 4), dtype=np.float32)) for name in ("original", "epoch 1", "epoch 2")]
+    rows = [(name, random.random((3, 6, 4, channels), dtype=np.float32)) for name in ("original", "epoch 1", "epoch 2")]
     axes = draw_rows(rows, [7, 8, 9], "title").axes[0]
     mosaic = np.asarray(axes.images[0].get_array())
     for row, (_, pictures) in enumerate(rows):
         for column, picture in enumerate(pictures):
             top, left = row * (6 + GAP), column * (4 + GAP)
-            assert np.array_equal(mosaic[top : top + 6, left : left + 4], picture)
+            assert np.array_equal(mosaic[top : top + 6, left : left + 4], picture.squeeze())
     assert [label.get_text() for label in axes.get_yticklabels()] == ["original", "epoch 1", "epoch 2"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["#7", "#8", "#9"]
 
@@ -42,8 +44,8 @@ def test_an_epoch_shows_its_own_reconstructions(finished: Project, project: Proj
     """The file of epoch 1 changes with epoch 1's model, and no other does."""
     model = project.root / "data/train/checkpoints/1.safetensors"
     autoencoder = Autoencoder.read(model)
-    weight, bias = autoencoder.decoder[-1]
-    autoencoder.decoder[-1] = (weight, bias + 1)
+    weight, bias = autoencoder.decoder[-2].tensors
+    autoencoder.decoder[-2] = replace(autoencoder.decoder[-2], tensors=(weight, bias + 1))
     model.unlink()
     autoencoder.write(model)
     assert project.stage("render").returncode == 0

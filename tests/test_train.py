@@ -13,9 +13,10 @@ import pytest
 import torch
 import yaml
 
-from stages.shared.autoencoder import Autoencoder
-from stages.shared.errors import InputError
+from stages.shared.model.autoencoder import Autoencoder
+from stages.shared.process.errors import InputError
 from stages.train import Params, check, choose_device
+from tests.inputs import write_download
 
 ROOT = Path(__file__).parent.parent
 RECIPE = {
@@ -24,6 +25,7 @@ RECIPE = {
     "activation": "relu",
     "epochs": 2,
     "batch_size": 16,
+    "optimizer": "adam",
     "learning_rate": 0.01,
     "schedule": "constant",
     "seed": 0,
@@ -35,13 +37,12 @@ RECIPE = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where a stage may run: 200 and 50 images of 7 x 6 pixels."""
-    download = tmp_path / "data" / "download"
-    download.mkdir(parents=True)
     random = np.random.default_rng(0)
-    for split, count in ("train", 200), ("test", 50):
-        images = (255 * random.random((count, 7, 6)).cumsum(axis=1) / 7).astype(np.uint8)
-        np.save(download / f"{split}_images.npy", images)
-    (download / "classes.json").write_text(json.dumps({"dataset": "noise", "classes": ["one", "other"]}))
+    splits = []
+    for count in (200, 50):
+        images = (255 * random.random((count, 7, 6, 1)).cumsum(axis=1) / 7).astype(np.uint8)
+        splits.append((images, np.zeros(count, np.uint16)))
+    write_download(tmp_path, splits[0], splits[1], ["one", "other"], "noise")
     return tmp_path
 
 

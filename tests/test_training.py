@@ -1,9 +1,6 @@
 """Training that goes wrong says so: an error that leaves nothing, or a warning beside results that mean something."""
 
-from stages.shared.command import explain
-
 import importlib
-import json
 import re
 from contextlib import chdir
 from pathlib import Path
@@ -13,11 +10,12 @@ import numpy as np
 import pytest
 import yaml
 
-from stages.shared.autoencoder import Autoencoder
-from stages.shared.errors import InputError
-from stages.shared.files import Uint8
-from stages.shared.garments import GARMENTS, draw
+from stages.shared.arrays import Uint8, Uint16
+from stages.shared.images.garments import GARMENTS, draw
+from stages.shared.model.autoencoder import Autoencoder
+from stages.shared.process.errors import InputError, explain
 from tests.conftest import State
+from tests.inputs import write_download
 from tests.project import ROOT, Project, merge
 
 IMAGES, LABELS = draw(400, 1)
@@ -29,16 +27,10 @@ class Run:
 
     def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.root, self.capsys = root, capsys
-        (root / "data" / "download").mkdir(parents=True)
 
-    def give(self, train: Uint8, test: Uint8, labels: tuple[Uint8, Uint8] | None = None) -> None:
-        folder = self.root / "data" / "download"
-        for split, images in ("train", train), ("test", test):
-            np.save(folder / f"{split}_images.npy", images)
-            np.save(folder / f"{split}_labels.npy", np.zeros(len(images), np.uint8))
-        for split, values in zip(("train", "test"), labels or (), strict=False):
-            np.save(folder / f"{split}_labels.npy", values)
-        (folder / "classes.json").write_text(json.dumps({"dataset": "own", "classes": list(GARMENTS)}))
+    def give(self, train: Uint8, test: Uint8, labels: tuple[Uint16, Uint16] | None = None) -> None:
+        of_train, of_test = labels or (np.zeros(len(images), np.uint16) for images in (train, test))
+        write_download(self.root, (train, of_train), (test, of_test), list(GARMENTS), "own")
 
     def stage(self, name: str, **changes: Any) -> str:
         """Run it; what it says on stderr."""
@@ -104,7 +96,7 @@ def rest_of_the_pipeline(own: Run, count: int, state: State) -> dict[str, str]:
     """Run the stages after train: each ends well, with or without a warning, or says in a line why it can't."""
     said = {}
     changes = {"extract": {"count": count}, "render": {"count": min(count, 5)}}
-    changes["evaluate"] = {"neighbors": 1, "examples": 1}
+    changes |= {"evaluate": {"neighbors": 1}, "report": {"examples": 1}}
     for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]:
         if stage in ("download", "train"):
             continue
@@ -121,7 +113,7 @@ def rest_of_the_pipeline(own: Run, count: int, state: State) -> dict[str, str]:
 
 @pytest.mark.parametrize("shade", [0, 255])
 def test_images_that_are_all_the_same_are_a_warning(shade: int, own: Run, state: State) -> None:
-    blank = np.full((100, 28, 28), shade, np.uint8)
+    blank = np.full((100, 28, 28, 1), shade, np.uint8)
     own.give(blank, blank[:20])
     warning = own.stage("train")
     assert warning == "train: warning: no two training images differ, of 100: there is nothing to tell apart\n"
@@ -130,7 +122,7 @@ def test_images_that_are_all_the_same_are_a_warning(shade: int, own: Run, state:
 
 def test_a_single_class_is_a_warning_of_who_reads_the_labels(own: Run, state: State) -> None:
     sandals = IMAGES[LABELS[0] == LABELS]
-    labels = np.full(len(sandals), LABELS[0])
+    labels = np.full(len(sandals), LABELS[0], np.uint16)
     own.give(sandals[:-5], sandals[-5:], (labels[:-5], labels[-5:]))
     own.stage("train", batch_size=8)
     said = rest_of_the_pipeline(own, 20, state)

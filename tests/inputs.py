@@ -1,0 +1,63 @@
+"""What one stage leaves for the next, made up in a moment: random weights, real files and shapes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.shared.arrays import Uint8, Uint16
+from stages.shared.formats import write_json
+from stages.shared.model.architecture import dense
+from stages.shared.model.autoencoder import Autoencoder
+from stages.shared.model.operations import Operation, split
+
+Size = tuple[int, int, int]  # height, width, channels
+
+
+def noisy_images(random: np.random.Generator, count: int, size: Size, classes: int = 3) -> tuple[Uint8, Uint16]:
+    """Noise whose brightness and lit rows tell the class: uint8 [count, height, width, channels], and labels uint16."""
+    labels = random.integers(classes, size=count).astype(np.uint16)
+    images = random.integers(190, size=(count, *size))
+    for image, label in zip(images, labels, strict=True):
+        image[2 * (label % 3) : 2 * (label % 3) + 2] += 40 + int(label) % 25
+    return images.astype(np.uint8), labels
+
+
+def random_autoencoder(
+    random: np.random.Generator,
+    size: Size,
+    layers: Sequence[int] = (8,),
+    latent_size: int = 2,
+    activation: str = "relu",
+    training: dict[str, Any] | None = None,
+) -> Autoencoder:
+    """A dense autoencoder that was never trained."""
+    parts = dense(int(np.prod(size)), layers, latent_size, activation)
+    return Autoencoder(*([_operation(random, each) for each in part] for part in parts), *size, training or {})  # type: ignore[misc]
+
+
+def _operation(random: np.random.Generator, description: dict[str, Any]) -> Operation:
+    """Weights that keep the spread of what comes in, and small biases."""
+    kind, settings = split(description)
+    tensors = []
+    for shape in kind.shapes(settings).values():
+        spread = 0.3 if len(shape) == 1 else (2 / shape[1]) ** 0.5
+        tensors.append(random.normal(0, spread, shape).astype(np.float32))
+    return Operation(description["kind"], settings, tuple(tensors))
+
+
+def write_download(
+    root: Path,
+    train: tuple[Uint8, Uint16],
+    test: tuple[Uint8, Uint16],
+    classes: Sequence[str],
+    name: str = "little",
+) -> None:
+    """What `download` writes, into `root`; without classes, the labels are left out as it does."""
+    folder = root / "data/download"
+    folder.mkdir(parents=True, exist_ok=True)
+    for split_name, (images, labels) in (("train", train), ("test", test)):
+        np.save(folder / f"{split_name}_images.npy", images)
+        np.save(folder / f"{split_name}_labels.npy", labels if classes else labels[:0])
+    write_json(folder / "dataset.json", {"dataset": name, "classes": list(classes)})
