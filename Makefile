@@ -34,7 +34,8 @@ demo: .venv/installed
 	rm -rf demo
 	mkdir demo
 	cp -R stages dvc.yaml .dvcignore demo
-	sed 's/dataset: fashion-mnist/dataset: synthetic/' params.yaml >demo/params.yaml
+	mkdir demo/data && cp data/*.yaml demo/data
+	sed 's/source: .*/source: data\/synthetic.yaml/' params.yaml >demo/params.yaml
 	cd demo && dvc init --no-scm --quiet && cp -R ../.dvc/config ../.dvc/plots .dvc && dvc config core.no_scm true && dvc repro
 	@echo
 	@echo 'Done, on synthetic garments. The pictures:'

@@ -1,99 +1,182 @@
-"""download: bring in the data set, checked.
+"""download: bring in the images, checked, and all in one form.
 
-Reads  the mirrors of Fashion-MNIST, the one that the environment variable FASHION_MNIST_MIRROR names first;
-       for the data set `synthetic`, nothing
-Writes data/download/train_images.npy, train_labels.npy, test_images.npy, test_labels.npy, classes.json
+Reads  `download.source`: a file such as data/fashion-mnist.yaml, which describes a known data set, and the mirrors that
+       it names; or a folder of pictures, [train/, test/][<class>/**/]picture
+Writes data/download/train_images.npy, test_images.npy (uint8 [N, height, width, channels]), train_labels.npy,
+       test_labels.npy (uint16 [N]; without classes empty), dataset.json, and of a folder pictures.csv (which file each
+       image is) and unreadable.csv (what was passed over)
 """
 
-from stages.shared.command import run
+from stages.shared.process.run import run
 
-import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
+from PIL import ImageColor
 from pydantic import Field
 
-from stages.shared import params
-from stages.shared.files import Uint8, outputs, write_json
-from stages.shared.garments import GARMENTS, draw
-from stages.shared.mirrors import Pinned, fetch
+from stages.shared.arrays import Uint16
+from stages.shared.formats import write_csv, write_json
+from stages.shared.images.dataset import DESCRIPTION, FOLDER, SPLITS, Split
+from stages.shared.images.folder import Listing, divide, list_pictures, show, show_name
+from stages.shared.images.form import Color, Fit, Form
+from stages.shared.images.known import Known
+from stages.shared.images.write import Refusal, write_arrays, write_pictures
+from stages.shared.process import params
+from stages.shared.process.errors import InputError
+from stages.shared.process.outputs import outputs
 
-FOLDER = Path("data/download")
-MIRROR_VARIABLE = "FASHION_MNIST_MIRROR"
-MIRRORS = [
-    # The bucket's REST endpoint: the website endpoint, which torchvision names, has no TLS.
-    "https://fashion-mnist.s3.eu-central-1.amazonaws.com",
-    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion",
-]
-# Sizes and hashes of the release, https://github.com/zalandoresearch/fashion-mnist
-FILES = {
-    "train-images-idx3-ubyte.gz": Pinned(
-        26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
-    ),
-    "train-labels-idx1-ubyte.gz": Pinned(29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-    "t10k-images-idx3-ubyte.gz": Pinned(4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-    "t10k-labels-idx1-ubyte.gz": Pinned(5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
-}
-ADVICE = f"set {MIRROR_VARIABLE} to a folder or URL that has these files, or draw garments offline with `make demo`"
-
-Split = tuple[str, Uint8, Uint8]  # its name, images [N, 28, 28], labels [N]
-
-
-class Synthetic(params.Section):
-    """How many garments to draw."""
-
-    train_images: int = Field(ge=1, le=10_000_000)
-    test_images: int = Field(ge=1, le=10_000_000)
-    seed: int = Field(ge=0)
+NAMED = 20  # unreadable pictures in an error
+SIDE = 64  # pixels of a folder's pictures where the params leave it open
 
 
 class Params(params.Section):
-    """Which data set."""
+    """Which images, and the form that they are brought to: null is the data set's own, and of a folder 64 x 64 RGB.
 
-    dataset: Literal["fashion-mnist", "synthetic"]
-    synthetic: Synthetic
-
-
-def fetch_fashion_mnist(folder: Path) -> tuple[list[str], Iterator[Split]]:
-    """Download Fashion-MNIST into `folder`; give its class names and its splits, read by torchvision.
-
-    Raises `InputError` when no mirror has the files.
+    source: a path. background: a color as Pillow reads it. test_share: of what is not split already.
     """
-    named = os.environ.get(MIRROR_VARIABLE)
-    raw = folder / "FashionMNIST" / "raw"  # where torchvision looks for them
-    fetch(FILES, [named, *MIRRORS] if named else MIRRORS, raw, ADVICE)
-    from torchvision.datasets import FashionMNIST
 
-    def splits() -> Iterator[Split]:
-        for name, train in (("train", True), ("test", False)):
-            split = FashionMNIST(folder, train=train, download=True)  # finds the files, and unpacks them
-            yield name, split.data.numpy(), split.targets.numpy().astype(np.uint8)
+    source: str = Field(min_length=1)
+    height: int | None = Field(ge=1, le=4096)
+    width: int | None = Field(ge=1, le=4096)
+    color: Color | None
+    fit: Fit
+    background: str
+    test_share: float = Field(gt=0, lt=1)
+    seed: int = Field(ge=0)
+    unreadable: Literal["refuse", "skip"]
 
-    return FashionMNIST.classes, splits()
+
+def choose_form(p: Params, height: int, width: int, color: Color) -> Form:
+    """The form that the params ask for, and where they leave it open, the given one. Raises `InputError`."""
+    try:
+        background = ImageColor.getrgb(p.background)[:3]
+    except ValueError:
+        raise InputError(
+            "params.yaml: download.background: expected a color such as white, black or '#8080ff', "
+            f"got {p.background!r:.40}"
+        ) from None
+    return Form(p.height or height, p.width or width, p.color or color, p.fit, background)
 
 
-def draw_synthetic(p: Synthetic) -> tuple[list[str], Iterator[Split]]:
-    """Garments drawn by the project: class names and splits, with no image in both."""
-    images, labels = draw(p.train_images + p.test_images, p.seed)
-    parts = (("train", slice(p.train_images)), ("test", slice(p.train_images, None)))
-    return list(GARMENTS), ((name, images[part], labels[part]) for name, part in parts)
+def write_known(p: Params, path: Path, folder: Path) -> None:
+    """Write the data set that the file at `path` describes."""
+    known = Known.load(path)
+    with TemporaryDirectory(dir=folder) as scratch:
+        splits = dict(known.read(Path(scratch)))
+    if None in splits:
+        images, labels = splits.pop(None)
+        places = divide(labels, p.test_share, p.seed)
+        splits |= {split: (images[of], labels[of]) for split, of in zip(SPLITS, places, strict=True)}
+    shape = splits["train"][0].shape
+    form = choose_form(p, shape[1], shape[2], "grey" if shape[3] == 1 else "rgb")
+    for split in SPLITS:
+        images, labels = splits[split]
+        write_arrays(images, form, folder / f"{split}_images.npy")
+        finish(folder, split, labels, known.name, form)
+    write_description(folder, known.name, known.classes, [], [])
+
+
+def write_folder(p: Params, source: Path, folder: Path) -> None:
+    """Write the pictures in the folder `source`. Raises `InputError` where some can't be read, unless they may not."""
+    listing = list_pictures(source)
+    if listing.other:
+        example = show(min(listing.other).relative_to(source))
+        print(
+            f"download: {len(listing.other)} files are no pictures by their names, and passed over, such as {example}"
+        )
+    form = choose_form(p, SIDE, SIDE, "rgb")
+    name = show_name(source.resolve().name)
+    bad, rows = list(listing.bad), []
+    for split, paths, labels in arrange(p, listing):
+        written, refused = write_pictures(paths, form, folder / f"{split}_images.npy")
+        bad += refused
+        if not bad or p.unreadable == "skip":
+            if not written:
+                raise InputError(
+                    f"{show(source)}: no image for the {split} split, out of {len(paths)} pictures; add some, or "
+                    "change download.test_share"
+                )
+            finish(folder, split, labels[written if listing.classes else []], name, form, len(written))
+            rows += [
+                [split, index, show_name(str(paths[place].relative_to(source)))] for index, place in enumerate(written)
+            ]
+    if bad and p.unreadable == "refuse":
+        raise refusal(source, bad)
+    if bad:
+        print(
+            f"download: warning: {len(bad)} could not be read, and stand in {FOLDER / 'unreadable.csv'}",
+            file=sys.stderr,
+        )
+    notes = [[show_name(str(path.relative_to(source))), reason] for path, reason in bad]
+    write_description(folder, name, listing.classes, rows, notes)
+
+
+def arrange(p: Params, listing: Listing) -> list[tuple[Split, list[Path], Uint16]]:
+    """Each split with its pictures and labels, shuffled: a folder's own order is class by class."""
+    splits = {split: (paths, np.zeros(len(paths), np.uint16)) for split, paths in listing.pictures.items()}
+    if listing.labels is not None:
+        splits = {split: (paths, np.array(listing.labels[split], np.uint16)) for split, (paths, _) in splits.items()}
+    if None in splits:
+        paths, labels = splits[None]
+        places = divide(labels, p.test_share, p.seed)
+        splits = {split: ([paths[i] for i in of], labels[of]) for split, of in zip(SPLITS, places, strict=True)}
+    random = np.random.default_rng(p.seed)
+    arranged = []
+    for split in SPLITS:
+        paths, labels = splits[split]
+        order = random.permutation(len(paths))
+        arranged.append((split, [paths[place] for place in order], labels[order]))
+    return arranged
+
+
+def refusal(source: Path, bad: Sequence[Refusal]) -> InputError:
+    """The error that names what can't be read, up to twenty."""
+    lines = [f"  {show(path)}: {reason}" for path, reason in bad[:NAMED]]
+    more = [f"  and {len(bad) - NAMED} more"] if len(bad) > NAMED else []
+    return InputError(
+        "\n".join(
+            [
+                f"{show(source)}: {len(bad)} can't be read:",
+                *lines,
+                *more,
+                "mend or remove them, or pass them over with `download.unreadable: skip`",
+            ]
+        )
+    )
+
+
+def finish(folder: Path, split: str, labels: Uint16, name: str, form: Form, count: int | None = None) -> None:
+    """Write a split's labels, and say what came of it."""
+    np.save(folder / f"{split}_labels.npy", labels)
+    print(f"download: {name}, {count or len(labels)} {split} images, {form.height} x {form.width} {form.color}")
+
+
+def write_description(
+    folder: Path,
+    name: str,
+    classes: Sequence[str],
+    pictures: Sequence[Sequence[object]],
+    unreadable: Sequence[Sequence[object]],
+) -> None:
+    write_json(folder / DESCRIPTION.name, {"dataset": name, "classes": list(classes)})
+    write_csv(folder / "pictures.csv", ["split", "index", "file"], pictures)
+    write_csv(folder / "unreadable.csv", ["file", "reason"], unreadable)
 
 
 def main() -> None:
     p = params.read("download", Params)
-    with outputs(FOLDER) as folder, TemporaryDirectory(dir=folder) as scratch:
-        if p.dataset == "fashion-mnist":
-            classes, splits = fetch_fashion_mnist(Path(scratch))
-        else:
-            classes, splits = draw_synthetic(p.synthetic)
-        for split, images, labels in splits:
-            np.save(folder / f"{split}_images.npy", images)
-            np.save(folder / f"{split}_labels.npy", labels)
-            print(f"download: {p.dataset}, {len(images)} {split} images")
-        write_json(folder / "classes.json", {"dataset": p.dataset, "classes": classes})
+    source = Path(p.source).expanduser()
+    if not source.exists():
+        raise InputError(
+            f"params.yaml: download.source: expected a file or folder that is there, got {p.source!r:.200}"
+        )
+    with outputs(FOLDER) as folder:
+        (write_folder if source.is_dir() else write_known)(p, source, folder)
 
 
 if __name__ == "__main__":

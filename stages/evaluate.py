@@ -1,69 +1,60 @@
 """evaluate: how good the reconstructions and the latents are, against the mean image and PCA.
 
-Reads  data/train/autoencoder.safetensors, data/download/{train|test}_images.npy, {train|test}_labels.npy, classes.json
-Writes data/evaluate/metrics.json, classes.csv, confusion.csv, confusion.png, examples.png
+Reads  data/train/autoencoder.safetensors, data/download/{train|test}_images.npy, {train|test}_labels.npy, dataset.json
+Writes data/evaluate/metrics.json, classes.csv, confusion.csv, and errors.npy (float64 [N], each test image's)
 """
 
-from stages.shared.command import run
+from stages.shared.process.run import run
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from stages.shared import params
-from stages.shared.autoencoder import Autoencoder
-from stages.shared.dataset import Classes, read_images, read_labels
-from stages.shared.errors import InputError
-from stages.shared.figure import show_grid, write_png
-from stages.shared.files import Uint8, outputs, write_csv, write_json
-from stages.shared.judgement import (
-    Codec,
-    Float64,
-    Int64,
-    MeanImage,
-    Principal,
-    collapsed,
-    psnr,
-    reconstruction_errors,
-    trustworthiness,
-    vote,
-)
+from stages.shared.arrays import Float64, Int64, Uint8, Uint16
+from stages.shared.formats import write_csv, write_json
+from stages.shared.images import dataset
+from stages.shared.images.dataset import Dataset, images_file, read_images, read_labels
+from stages.shared.model.autoencoder import MODEL, Autoencoder
+from stages.shared.process import params
+from stages.shared.process.errors import InputError
+from stages.shared.process.outputs import outputs
+from stages.shared.scores import metrics
+from stages.shared.scores.baselines import Codec, MeanImage, PcaBaseline
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-DOWNLOAD = Path("data/download")
-MODEL = Path("data/train/autoencoder.safetensors")
 FOLDER = Path("data/evaluate")
 
 
 class Params(params.Section):
-    """How the latents are judged, and how many examples are shown."""
+    """How the latents are scored."""
 
     neighbors: int = Field(ge=1, le=1000)
     sample: int = Field(ge=3, le=10_000)
     seed: int = Field(ge=0)
-    examples: int = Field(ge=1, le=20)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images, uint8 [N, height, width], and their labels, uint8 [N]."""
+    """Images, uint8 [N, height, width, channels], and their labels, uint16 [N]; None where they have no classes."""
 
     images: Uint8
-    labels: Uint8
+    labels: Uint16 | None
+
+    @classmethod
+    def read(cls, name: dataset.Split, size: tuple[int, int, int], classes: int) -> "Split":
+        images = read_images(name, size)
+        return cls(images, read_labels(name, len(images), classes))
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Scores:
     """What came of a codec on the test images."""
 
     collapsed: int
     errors: Float64  # [N], mean squared error per pixel of each image
-    confusion: Int64  # [actual class, voted class]
+    confusion: Int64 | None  # [actual class, predicted class]; None where there are not two classes
     trustworthiness: float | None
 
     @property
@@ -71,18 +62,16 @@ class Verdict:
         return float(self.errors.mean())
 
     @property
-    def accuracy(self) -> float:
-        return float(self.confusion.trace() / self.confusion.sum())
+    def accuracy(self) -> float | None:
+        return None if self.confusion is None else float(self.confusion.trace() / self.confusion.sum())
 
 
 def check(p: Params, train: int, test: int) -> None:
     """Refuse what can't be computed from so few images; raises `InputError`."""
     if train < 2:
-        raise InputError(
-            f"{DOWNLOAD / 'train_images.npy'}: expected at least 2 images, to find PCA's components, got 1"
-        )
+        raise InputError(f"{images_file('train')}: expected at least 2 images, to find PCA's components, got 1")
     if test < 3:
-        raise InputError(f"{DOWNLOAD / 'test_images.npy'}: expected at least 3 images, to have neighbours, got {test}")
+        raise InputError(f"{images_file('test')}: expected at least 3 images, to have neighbors, got {test}")
     sampled = min(p.sample, test)
     most = min(train, (sampled - 1) // 2)
     if p.neighbors > most:
@@ -90,38 +79,42 @@ def check(p: Params, train: int, test: int) -> None:
             f"params.yaml: evaluate.neighbors: expected at most {most}, since there are {train} training images and "
             f"trustworthiness needs less than half of its {sampled} test images, got {p.neighbors}"
         )
-    if p.examples > test:
-        raise InputError(f"params.yaml: evaluate.examples: expected at most {test}, the test images, got {p.examples}")
 
 
-def judge(p: Params, codec: Codec, train: Split, test: Split, classes: int) -> Verdict:
-    """Judge `codec` by its test errors, the class vote of the nearest training latents, and trustworthiness."""
+def score(p: Params, codec: Codec, train: Split, test: Split, classes: int) -> Scores:
+    """Score `codec` by its test errors, the class predicted by the nearest training latents, and trustworthiness."""
     train_latents, latents = codec.encode(train.images), codec.encode(test.images)
     if not (np.isfinite(train_latents).all() and np.isfinite(latents).all()):
         raise InputError(f"{MODEL}: gives latents that are not finite; train again, with a smaller train.learning_rate")
     size = min(p.sample, len(latents))
     sample = np.sort(np.random.default_rng(p.seed).choice(len(latents), size, replace=False))
-    return Verdict(
-        collapsed=collapsed(latents),
-        errors=reconstruction_errors(codec, test.images, latents),
-        confusion=vote(train_latents, train.labels, latents, test.labels, p.neighbors, classes),
-        trustworthiness=trustworthiness(test.images[sample], latents[sample], p.neighbors),
+    confusion = None
+    if train.labels is not None and test.labels is not None and classes > 1:
+        confusion = metrics.confusion(train_latents, train.labels, latents, test.labels, p.neighbors, classes)
+    return Scores(
+        collapsed=metrics.collapsed(latents),
+        errors=metrics.reconstruction_errors(codec, test.images, latents),
+        confusion=confusion,
+        trustworthiness=metrics.trustworthiness(test.images[sample], latents[sample], p.neighbors),
     )
 
 
-def metrics(dataset: str, ours: Verdict, pca: Verdict, mean_image_mse: float) -> dict[str, Any]:
-    """What `metrics.json` holds; null stands for a figure that is not finite, or means nothing."""
+def figures(name: str, ours: Scores, pca: Scores, mean_image_mse: float) -> dict[str, Any]:
+    """What `metrics.json` holds; null stands for a figure that is not finite, or means nothing.
+
+    What asks for classes is left out where there aren't two.
+    """
+    accuracies = {"knn_accuracy": ours.accuracy, "pca_knn_accuracy": pca.accuracy}
     return {
-        "dataset": dataset,
+        "dataset": name,
         "test_mse": ours.mse,
-        "psnr_db": psnr(ours.mse),
+        "psnr_db": metrics.psnr(ours.mse),
         "mean_image_mse": mean_image_mse,
-        "mean_image_psnr_db": psnr(mean_image_mse),
+        "mean_image_psnr_db": metrics.psnr(mean_image_mse),
         "pca_mse": pca.mse,
-        "pca_psnr_db": psnr(pca.mse),
+        "pca_psnr_db": metrics.psnr(pca.mse),
         "pca_error_removed": 1 - ours.mse / pca.mse if pca.mse > 0 else None,
-        "knn_accuracy": ours.accuracy,
-        "pca_knn_accuracy": pca.accuracy,
+        **({} if ours.accuracy is None else accuracies),
         "trustworthiness": ours.trustworthiness,
         "pca_trustworthiness": pca.trustworthiness,
         "collapsed_dimensions": ours.collapsed,
@@ -129,107 +122,49 @@ def metrics(dataset: str, ours: Verdict, pca: Verdict, mean_image_mse: float) ->
 
 
 CLASSES_HEADER = ["dataset", "class", "count", "mse", "accuracy", "pca_mse", "pca_accuracy"]
-CONFUSION_HEADER = ["dataset", "actual", "voted", "count", "share"]
+CONFUSION_HEADER = ["dataset", "actual", "predicted", "count", "share"]
 
 
-def class_rows(classes: Classes, labels: Uint8, ours: Verdict, pca: Verdict) -> list[list[object]]:
+def class_rows(of: Dataset, labels: Uint16, ours: Scores, pca: Scores) -> list[list[object]]:
     """The rows of `classes.csv`, in label order; a class without test images has none."""
     rows: list[list[object]] = []
     for label in np.unique(labels):
         members = labels == label
-        row = [classes.dataset, classes.names[label], members.sum()]
-        for verdict in (ours, pca):
-            row += [verdict.errors[members].mean(), verdict.confusion[label, label] / members.sum()]
+        row = [of.name, of.classes[label], members.sum()]
+        for scores in (ours, pca):
+            right = None if scores.confusion is None else scores.confusion[label, label] / members.sum()
+            row += [scores.errors[members].mean(), right]
         rows.append(row)
     return rows
 
 
-def confusion_rows(classes: Classes, confusion: Int64) -> list[list[object]]:
+def confusion_rows(of: Dataset, confusion: Int64) -> list[list[object]]:
     """The rows of `confusion.csv`, one for each two classes; `share` is of the actual class's images."""
     return [
-        [classes.dataset, actual, voted, count, count / counts.sum()]
-        for actual, counts in zip(classes.names, confusion, strict=True)
-        for voted, count in zip(classes.names, counts, strict=True)
+        [of.name, actual, predicted, count, count / counts.sum()]
+        for actual, counts in zip(of.classes, confusion, strict=True)
+        for predicted, count in zip(of.classes, counts, strict=True)
         if counts.any()
     ]
 
 
-def draw_confusion(classes: Classes, verdict: Verdict, neighbors: int) -> "Figure":
-    """The confusion matrix: in each row, an actual class, the percentage of its test images voted into each class."""
-    from matplotlib.figure import Figure
-
-    totals = verdict.confusion.sum(axis=1, keepdims=True)
-    percent = 100 * verdict.confusion / np.maximum(totals, 1)  # [actual, voted]
-    count = len(classes.names)
-    side = min(max(0.62 * count, 3), 24)  # inches
-    figure = Figure((side + 2.2, side + 1.6), layout="constrained")
-    axes = figure.add_subplot()
-    picture = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
-    size = min(10, 72 * side / count * 0.7)  # points, of text that fits into a row
-    axes.set_xticks(range(count), classes.names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
-    axes.set_yticks(range(count), classes.names, fontsize=size)
-    axes.set_xlabel("voted class")
-    axes.set_ylabel("actual class")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    rounded = (percent + 0.5).astype(int)
-    for actual, voted in zip(*np.nonzero(rounded), strict=True):
-        color = "white" if percent[actual, voted] > 50 else "black"
-        axes.text(voted, actual, str(rounded[actual, voted]), ha="center", va="center", color=color, fontsize=size)
-    figure.colorbar(picture, shrink=0.8, aspect=30, label="% of the actual class").outline.set_visible(False)
-    figure.suptitle(f"{classes.dataset}: the vote of the {neighbors} nearest training latents")
-    axes.set_title(f"{100 * verdict.accuracy:.1f} % of the test images right", fontsize="medium", color="dimgray")
-    return figure
-
-
-def draw_examples(classes: Classes, test: Split, autoencoder: Autoencoder, errors: Float64, count: int) -> "Figure":
-    """The `count` best and the `count` worst reconstructed test images, each over its reconstruction and its error."""
-    from matplotlib.figure import Figure
-
-    order = np.argsort(errors, kind="stable")
-    row = 2.1 * autoencoder.height / autoencoder.width + 0.9  # inches
-    figure = Figure((max(1.05 * count + 1.5, 5), 2 * row + 0.4), layout="constrained")
-    figure.suptitle(f"{classes.dataset}: best and worst reconstructed test images")
-    for axes, title, indices in zip(
-        figure.subplots(2), ["best", "worst"], [order[:count], order[::-1][:count]], strict=True
-    ):
-        images = test.images[indices]
-        pairs = np.stack([images / 255, autoencoder.decode(autoencoder.encode(images))])  # [2, count, height, width]
-        names = [
-            f"{classes.names[label]:.14}\n{errors[index]:.4f}"
-            for index, label in zip(indices, test.labels[indices], strict=True)
-        ]
-        show_grid(axes, pairs, ["image", "reconstruction"], names)
-        axes.tick_params(labelsize=9)
-        axes.set_title(f"{title}, by mean squared error per pixel", fontsize="medium", color="dimgray")
-    return figure
-
-
 def main() -> None:
     p = params.read("evaluate", Params)
-    classes = Classes.read(DOWNLOAD / "classes.json")
-    autoencoder = Autoencoder.read(MODEL)
-    train, test = (_read_split(name, autoencoder, classes) for name in ("train", "test"))
+    of = Dataset.read()
+    autoencoder = Autoencoder.read()
+    train, test = (Split.read(name, autoencoder.size, len(of.classes)) for name in dataset.SPLITS)
     check(p, len(train.images), len(test.images))
     mean_image = MeanImage.fit(train.images)
-    mean_image_errors = reconstruction_errors(mean_image, test.images, mean_image.encode(test.images))
-    pca = Principal.fit(train.images, autoencoder.latent_size, p.seed)
-    ours, linear = (judge(p, codec, train, test, len(classes.names)) for codec in (autoencoder, pca))
-
-    import matplotlib
-
-    # Plain text, since a class name may hold two $.
-    with outputs(FOLDER) as folder, matplotlib.rc_context({"text.parse_math": False}):
-        write_json(folder / "metrics.json", metrics(classes.dataset, ours, linear, float(mean_image_errors.mean())))
-        write_csv(folder / "classes.csv", CLASSES_HEADER, class_rows(classes, test.labels, ours, linear))
-        write_csv(folder / "confusion.csv", CONFUSION_HEADER, confusion_rows(classes, ours.confusion))
-        write_png(draw_confusion(classes, ours, p.neighbors), folder / "confusion.png")
-        write_png(draw_examples(classes, test, autoencoder, ours.errors, p.examples), folder / "examples.png")
-
-
-def _read_split(name: str, autoencoder: Autoencoder, classes: Classes) -> Split:
-    images = read_images(DOWNLOAD / f"{name}_images.npy", autoencoder.height, autoencoder.width)
-    return Split(images, read_labels(DOWNLOAD / f"{name}_labels.npy", len(images), len(classes.names)))
+    mean_image_errors = metrics.reconstruction_errors(mean_image, test.images, mean_image.encode(test.images))
+    pca = PcaBaseline.fit(train.images, autoencoder.latent_size, p.seed)
+    ours, linear = (score(p, codec, train, test, len(of.classes)) for codec in (autoencoder, pca))
+    with outputs(FOLDER) as folder:
+        write_json(folder / "metrics.json", figures(of.name, ours, linear, float(mean_image_errors.mean())))
+        by_class = [] if test.labels is None else class_rows(of, test.labels, ours, linear)
+        write_csv(folder / "classes.csv", CLASSES_HEADER, by_class)
+        pairs = [] if ours.confusion is None else confusion_rows(of, ours.confusion)
+        write_csv(folder / "confusion.csv", CONFUSION_HEADER, pairs)
+        np.save(folder / "errors.npy", ours.errors)
 
 
 if __name__ == "__main__":

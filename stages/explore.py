@@ -6,10 +6,9 @@ Reads  data/extract/latents.csv, images.npy, selection.json, data/train/autoenco
 Writes data/explore/explorer.html, which needs no server and makes no request
 """
 
-from stages.shared.command import run
+from stages.shared.process.run import run
 
 import html
-import math
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,20 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from stages.explorer.adaptation import Autoencoder, Float32, apply, read_images, scale
 from stages.explorer.packing import MOST_PIXELS, encode, pack, planes, safe_json, sheet, sheet_columns, source_hash
 from stages.explorer.weights import Rounded, bytes_of, numbers_in, round_rows, shrink
-from stages.shared import params
-from stages.shared.dataset import read_labels
-from stages.shared.errors import InputError
-from stages.shared.files import Uint8, damaged, outputs, read_json
-from stages.shared.history import Losses, checkpoint, read_history
-from stages.shared.latents import Latents
-from stages.shared.projection import Projection
+from stages.shared.arrays import Float32, Uint8
+from stages.shared.formats import read_array, read_json
+from stages.shared.images.dataset import read_images, read_labels
+from stages.shared.latents.projection import Projection
+from stages.shared.latents.table import Latents
+from stages.shared.model.autoencoder import MODEL, Autoencoder, scale
+from stages.shared.model.history import Losses, checkpoint, read_history
+from stages.shared.model.operations import apply
+from stages.shared.process import params
+from stages.shared.process.errors import InputError, damaged
+from stages.shared.process.outputs import outputs
 
-DOWNLOAD = Path("data/download")
 EXTRACT = Path("data/extract")
-MODEL = Path("data/train/autoencoder.safetensors")
 METRICS = Path("data/evaluate/metrics.json")
 SOURCES = Path(__file__).parent / "explorer"
 FOLDER = Path("data/explore")
@@ -56,15 +56,23 @@ SCRIPTS = (
     "pad.js",
     "epochs.js",
     "interpolate.js",
+    "errors.js",
+    "select.js",
+    "map.js",
+    "own.js",
+    "search.js",
+    "cloud.js",
     "curve.js",
     "training.js",
     "keys.js",
     "main.js",
 )
 LIMIT_BYTES = 8_000_000
-LEVELS = 32  # of a channel in the reconstructions of earlier epochs, where no decoder makes them
+QUALITY = (
+    90  # of WebP, for the reconstructions of earlier epochs where no decoder makes them: 2 of 255 off, as garments
+)
 PIXEL_TOLERANCE = 1 / 255  # at most, between the page's decoder and the model's
-LATENT_TOLERANCE = 1e-3  # at most, between the page's encoder and the model's, as a share of a dimension's span
+LATENT_TOLERANCE = 1 / 500  # at most, between the page's encoder and the model's, as a share of a dimension's span
 PROBES = 500  # of the points, and as many places between the sliders' ends: what tolerances are measured on
 CLOUD_BITS = 14  # of a training latent's number
 CURVE_ROWS = 500  # of the loss curve, at most
@@ -152,13 +160,13 @@ class Snapshot:
 
 def read_points(autoencoder: Autoencoder) -> Points:
     """Read what `extract` wrote; raises `InputError` where its files don't fit each other or the model."""
-    source = Latents.read(EXTRACT)
+    source = Latents.read()
     count, size = source.values.shape
     if size != autoencoder.latent_size:
         raise damaged(
             EXTRACT / "latents.csv", f"{autoencoder.latent_size} latent dimensions, as the model's, got {size}"
         )
-    images = read_images(EXTRACT / "images.npy", autoencoder.size)
+    images = read_array(EXTRACT / "images.npy", np.uint8, (None, *autoencoder.size))
     if len(images) != count:
         raise damaged(EXTRACT / "images.npy", f"{count} images, as latents.csv has rows, got {len(images)}")
     selection = read_json(EXTRACT / "selection.json", ["selection"])["selection"]
@@ -174,8 +182,8 @@ def spread(total: int, most: int) -> list[int]:
 
 def read_cloud(autoencoder: Autoencoder, classes: int, wanted: bool) -> Cloud | None:
     """The training images' latents where they are wanted; raises `InputError` where the images don't fit the model."""
-    images = read_images(DOWNLOAD / "train_images.npy", autoencoder.size)  # mapped, which takes no time
-    labels = read_labels(DOWNLOAD / "train_labels.npy", len(images), classes)
+    images = read_images("train", autoencoder.size)  # mapped, which takes no time
+    labels = read_labels("train", len(images), classes)
     return Cloud(autoencoder.encode(images), labels) if wanted else None
 
 
@@ -231,7 +239,7 @@ def snapshot(epoch: int, run: Run) -> Snapshot:
     errors: Float32 = ((reconstructions - points.images / np.float32(255)) ** 2).mean(axis=(1, 2, 3))
     if last:
         return Snapshot(epoch, latents, errors, small_decoder(autoencoder, latents), b"")
-    shown = sheet(np.rint(np.rint(reconstructions * (LEVELS - 1)) * (255 / (LEVELS - 1))))
+    shown = sheet(np.rint(reconstructions * 255), quality=QUALITY)
     if numbers_in(autoencoder.decoder) < len(shown):  # a weight takes a byte or more
         decoder = small_decoder(autoencoder, latents)
         if len(pack(decoder.content)) < len(encode(shown)):
@@ -301,7 +309,7 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot], encoder: Rounded) 
         "split": points.source.split,
         "selection": points.selection,
         "indices": points.source.indices.tolist(),
-        "labels": points.source.labels.tolist(),
+        "labels": [] if points.source.labels is None else points.source.labels.tolist(),
         "height": autoencoder.height,
         "width": autoencoder.width,
         "channels": autoencoder.channels,
@@ -335,7 +343,7 @@ def operations(rounded: Rounded) -> list[dict[str, Any]]:
 def widths(autoencoder: Autoencoder) -> list[int]:
     """How many numbers go into the encoder, and come out of each of its layers."""
     layers = [each.settings["out_features"] for each in autoencoder.encoder if "out_features" in each.settings]
-    return [math.prod(autoencoder.size), *layers]
+    return [autoencoder.pixels, *layers]
 
 
 def pack_fixed(run: Run, encoder: Rounded) -> dict[str, str]:
@@ -349,7 +357,7 @@ def pack_fixed(run: Run, encoder: Rounded) -> dict[str, str]:
         )
     blocks = {
         "encoder": pack(encoder.content),
-        "images": encode(sheet(images)),
+        "images": encode(sheet(images, lossless=True, quality=20, method=2)),
     }
     if run.cloud is not None:
         scales, whole = round_rows(run.cloud.latents.T, CLOUD_BITS)  # [latent size], [latent size, N]
@@ -424,7 +432,7 @@ def too_large(blocks: Mapping[str, str]) -> InputError:
 
 def main() -> None:
     p = params.read("explore", Params)
-    autoencoder = Autoencoder.read(MODEL)
+    autoencoder = Autoencoder.read()
     points = read_points(autoencoder)
     figures = read_figures(points.source.dataset)
     cloud = read_cloud(autoencoder, len(points.source.classes), p.cloud)

@@ -1,29 +1,26 @@
 """extract: the latents of a few images.
 
-Reads  data/train/autoencoder.safetensors, data/download/{train|test}_images.npy, {train|test}_labels.npy, classes.json
+Reads  data/train/autoencoder.safetensors, data/download/{train|test}_images.npy, {train|test}_labels.npy, dataset.json
 Writes data/extract/latents.csv, and for the stages that show them images.npy (the images, in the same order) and
        selection.json (which these are)
 """
 
-from stages.shared.command import run
+from stages.shared.process.run import run
 
 import sys
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from stages.shared import params
-from stages.shared.autoencoder import Autoencoder
-from stages.shared.dataset import Classes, read_images, read_labels
-from stages.shared.errors import InputError
-from stages.shared.files import Uint8, damaged, outputs, write_csv, write_json
-
-DOWNLOAD = Path("data/download")
-MODEL = Path("data/train/autoencoder.safetensors")
-FOLDER = Path("data/extract")
+from stages.shared.arrays import Int64, Uint16
+from stages.shared.formats import write_csv, write_json
+from stages.shared.images.dataset import Dataset, read_images, read_labels
+from stages.shared.latents.table import FOLDER, SELECTION, TABLE, header
+from stages.shared.model.autoencoder import MODEL, Autoencoder
+from stages.shared.process import params
+from stages.shared.process.errors import InputError, damaged
+from stages.shared.process.outputs import outputs
 
 Selection = Literal["first", "random", "balanced"]
 
@@ -37,25 +34,27 @@ class Params(params.Section):
     seed: int = Field(ge=0)
 
 
-def select(labels: Uint8, count: int, selection: Selection, seed: int) -> NDArray[np.int64]:
-    """The indices of `count` images, ascending: the first, a random draw, or a draw with as many of each class.
+def select(labels: Uint16 | None, images: int, count: int, selection: Selection, seed: int) -> Int64:
+    """The indices of `count` out of so many images, ascending: the first, a random draw, or as many of each class.
 
     Where `count` is no multiple of the classes, a balanced draw gives the first classes one more. Raises `InputError`
-    where there are too few images.
+    where there are too few images, or no classes to balance.
     """
-    if count > len(labels):
-        raise InputError(f"params.yaml: extract.count: expected at most {len(labels)}, the images, got {count}")
+    if count > images:
+        raise InputError(f"params.yaml: extract.count: expected at most {images}, the images, got {count}")
     random = np.random.default_rng(seed)
     match selection:
         case "first":
             return np.arange(count)
         case "random":
-            return np.sort(random.choice(len(labels), count, replace=False))
+            return np.sort(random.choice(images, count, replace=False))
         case "balanced":
+            if labels is None:
+                raise InputError("params.yaml: extract.selection: these images have no classes; take first or random")
             return np.sort(np.concatenate(_draw_classes(labels, count, random)))
 
 
-def _draw_classes(labels: Uint8, count: int, random: np.random.Generator) -> list[NDArray[np.int64]]:
+def _draw_classes(labels: Uint16, count: int, random: np.random.Generator) -> list[Int64]:
     present = np.unique(labels)
     draws = []
     for place, label in enumerate(present):
@@ -72,27 +71,31 @@ def _draw_classes(labels: Uint8, count: int, random: np.random.Generator) -> lis
 
 def main() -> None:
     p = params.read("extract", Params)
-    classes = Classes.read(DOWNLOAD / "classes.json")
-    autoencoder = Autoencoder.read(MODEL)
-    images = read_images(DOWNLOAD / f"{p.split}_images.npy", autoencoder.height, autoencoder.width)
-    labels = read_labels(DOWNLOAD / f"{p.split}_labels.npy", len(images), len(classes.names))
-    indices = select(labels, p.count, p.selection, p.seed)
-    if p.count > 1 and (labels[indices] == labels[indices[0]]).all():
-        name = classes.names[labels[indices[0]]]
+    dataset = Dataset.read()
+    autoencoder = Autoencoder.read()
+    images = read_images(p.split, autoencoder.size)
+    labels = read_labels(p.split, len(images), len(dataset.classes))
+    indices = select(labels, len(images), p.count, p.selection, p.seed)
+    if (
+        labels is not None
+        and len(dataset.classes) > 1
+        and p.count > 1
+        and (labels[indices] == labels[indices[0]]).all()
+    ):
+        name = dataset.classes[labels[indices[0]]]
         print(f"extract: warning: all {p.count} images are of the class {name}", file=sys.stderr)
     latents = autoencoder.encode(images[indices])  # [count, latent size]
     if not np.isfinite(latents).all():
         raise damaged(MODEL, "weights that give finite latents")
-    rows = [
-        [index, label, classes.names[label], *latent]
-        for index, label, latent in zip(indices, labels[indices], latents, strict=True)
-    ]
-    header = ["index", "label", "class", *(f"z{dimension}" for dimension in range(1, autoencoder.latent_size + 1))]
+    rows: list[list[object]] = [[index] for index in indices]
+    if labels is not None:
+        rows = [[index, labels[index], dataset.classes[labels[index]]] for index in indices]
+    rows = [[*row, *latent] for row, latent in zip(rows, latents, strict=True)]
     with outputs(FOLDER) as folder:
-        write_csv(folder / "latents.csv", header, rows)
+        write_csv(folder / TABLE.name, header(autoencoder.latent_size, labels is not None), rows)
         np.save(folder / "images.npy", images[indices])
-        facts = {"dataset": classes.dataset, "classes": classes.names, "split": p.split, "selection": p.selection}
-        write_json(folder / "selection.json", facts | {"count": p.count})
+        selection = {"dataset": dataset.name, "classes": dataset.classes, "split": p.split, "selection": p.selection}
+        write_json(folder / SELECTION.name, selection | {"count": p.count})
 
 
 if __name__ == "__main__":

@@ -4,34 +4,38 @@ Reads  data/extract/latents.csv, selection.json
 Writes data/plot/latents.png
 """
 
-from stages.shared.command import run
+from stages.shared.process.run import run
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from textwrap import shorten
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from stages.shared import params
-from stages.shared.errors import InputError
-from stages.shared.figure import write_png
-from stages.shared.files import outputs
-from stages.shared.latents import Latents
-from stages.shared.projection import Projection
+from stages.shared.arrays import Float64, Int64
+from stages.shared.figure import new_figure, write_png
+from stages.shared.latents.projection import Projection
+from stages.shared.latents.table import Latents
+from stages.shared.process import params
+from stages.shared.process.errors import InputError
+from stages.shared.process.outputs import outputs
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-EXTRACT = Path("data/extract")
 FOLDER = Path("data/plot")
+LONGEST = 24  # letters of a class name
+MOST_LANES = 30  # names one above the other
+MOST_NAMED = 90  # classes in a legend
 
 
 class Params(params.Section):
     """How it looks. The view angles are degrees, the size is inches."""
 
-    style: Literal["labels", "points"]
+    style: Annotated[str, AfterValidator(lambda name: params.one_of(name, STYLES))]
     colormap: str
     elevation: float = Field(ge=-360, le=360)
     azimuth: float = Field(ge=-360, le=360)
@@ -52,7 +56,7 @@ def choose_colormap(name: str) -> "Colormap":
     return colormaps[name]
 
 
-def place(latents: Latents) -> tuple[NDArray[np.float64], list[str]]:
+def place(latents: Latents) -> tuple[Float64, list[str]]:
     """Where the points stand, [N, 1 to 3], and what each axis is."""
     projection = Projection.fit(latents.values)
     if projection is None:
@@ -63,37 +67,65 @@ def place(latents: Latents) -> tuple[NDArray[np.float64], list[str]]:
 
 def draw(latents: Latents, p: Params, colormap: "Colormap") -> "Figure":
     """The points, each marked by its class: in 3-D, or flat for fewer latent dimensions, a lane a class for one."""
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
     points, axis_names = place(latents)  # [N, 1 to 3]
-    figure = Figure((p.width, p.height))
+    figure = new_figure(p.width, p.height)
     figure.subplots_adjust(0.1, 0.05, 0.95, 0.95)
     axes: Any = figure.add_subplot(projection="3d" if points.shape[1] == 3 else None)
     if points.shape[1] == 3:
         axes.view_init(p.elevation, p.azimuth)
         axes.set_box_aspect(None, zoom=1.1)
     _bound(axes, points, axis_names)
+    names = latents.classes or [""]  # of images without classes all are marked alike
+    labels = np.zeros(len(points), np.int64) if latents.labels is None else latents.labels
     if points.shape[1] == 1:
-        points = np.column_stack([points, latents.labels])
-        axes.set_ylim(-0.5, len(latents.classes) - 0.5)
-        axes.set_yticks(range(len(latents.classes)), latents.classes)
-    palette = colormap(np.linspace(0, 1, len(latents.classes)))  # [classes, RGBA]
+        points = np.column_stack([points, labels])
+        _lay_lanes(axes, names)
+    palette = colormap(np.linspace(0, 1, len(names)))  # [classes, RGBA]
     order = _from_back_to_front(points, p)
-    if p.style == "points":
-        depth = {"depthshade": False} if points.shape[1] == 3 else {}
-        axes.scatter(*points[order].T, c=palette[latents.labels[order]], s=24, **depth)
-    else:
-        for index in order:
-            label = latents.labels[index]
-            _write_name(axes, points[index], latents.classes[label], palette[label])
-    handles = [Patch(color=palette[label], label=latents.classes[label]) for label in np.unique(latents.labels)]
-    figure.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    style = STYLES[p.style if latents.classes else "points"]
+    style(axes, points[order], [names[label] for label in labels[order]], palette[labels[order]])
+    if latents.classes:
+        _explain_colors(figure, {names[label]: palette[label] for label in np.unique(labels)})
     figure.suptitle(f"{latents.dataset}: the latents of {len(points)} {latents.split} images")
     return figure
 
 
-def _from_back_to_front(points: NDArray[np.float64], p: Params) -> NDArray[np.int64]:
+def _write_names(axes: Any, points: Float64, names: list[str], colors: Float64) -> None:
+    for point, name, color in zip(points, names, colors, strict=True):
+        luminance = color[:3] @ (0.299, 0.587, 0.114)  # ITU-R BT.601
+        ink = "black" if luminance > 0.5 else "white"
+        box = {"facecolor": color, "edgecolor": "none", "boxstyle": "round,pad=0.15", "alpha": 0.85}
+        text = shorten(name, LONGEST, placeholder="…")
+        axes.text(*point, text, fontsize=6.5, color=ink, ha="center", va="center", bbox=box)
+
+
+def _scatter(axes: Any, points: Float64, names: list[str], colors: Float64) -> None:
+    depth = {"depthshade": False} if points.shape[1] == 3 else {}
+    axes.scatter(*points.T, c=colors, s=24, **depth)
+
+
+# How a point is marked: given the axes, the points [N, 2 or 3] from back to front, and each one's class and color.
+STYLES: dict[str, Callable[[Any, Float64, list[str], Float64], None]] = {"labels": _write_names, "points": _scatter}
+
+
+def _lay_lanes(axes: Any, names: list[str]) -> None:
+    axes.set_ylim(-0.5, len(names) - 0.5)
+    every = -(-len(names) // MOST_LANES)  # of more, not each has its name written
+    axes.set_yticks(range(0, len(names), every), names[::every])
+
+
+def _explain_colors(figure: "Figure", colors: dict[str, Any]) -> None:
+    """A legend of the classes that are drawn; of more than anybody can tell apart by color, their number."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=color, label=shorten(name, LONGEST, placeholder="…")) for name, color in colors.items()]
+    if len(handles) > MOST_NAMED:
+        handles = [Patch(color="none", label=f"{len(handles)} classes")]
+    columns = -(-len(handles) // MOST_LANES)
+    figure.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=columns)
+
+
+def _from_back_to_front(points: Float64, p: Params) -> Int64:
     """The order to draw in: Matplotlib doesn't sort text by its distance."""
     if points.shape[1] < 3:
         return np.arange(len(points))
@@ -103,7 +135,7 @@ def _from_back_to_front(points: NDArray[np.float64], p: Params) -> NDArray[np.in
     return np.argsort(points / np.where(extent > 0, extent, 1) @ towards, kind="stable")
 
 
-def _bound(axes: Any, points: NDArray[np.float64], names: list[str]) -> None:
+def _bound(axes: Any, points: Float64, names: list[str]) -> None:
     """Axes from each dimension's minimum to its maximum."""
     for axis, name, values in zip("xyz", names, points.T, strict=False):
         low, high = values.min(), values.max()
@@ -114,16 +146,9 @@ def _bound(axes: Any, points: NDArray[np.float64], names: list[str]) -> None:
         getattr(axes, f"set_{axis}label")(name)
 
 
-def _write_name(axes: Any, point: NDArray[np.float64], name: str, colour: NDArray[np.float64]) -> None:
-    luminance = colour[:3] @ (0.299, 0.587, 0.114)  # ITU-R BT.601
-    ink = "black" if luminance > 0.5 else "white"
-    box = {"facecolor": colour, "edgecolor": "none", "boxstyle": "round,pad=0.15", "alpha": 0.85}
-    axes.text(*point, name, fontsize=6.5, color=ink, ha="center", va="center", bbox=box)
-
-
 def main() -> None:
     p = params.read("plot", Params)
-    latents = Latents.read(EXTRACT)
+    latents = Latents.read()
     colormap = choose_colormap(p.colormap)
     with outputs(FOLDER) as folder:
         write_png(draw(latents, p, colormap), folder / "latents.png", p.dpi)

@@ -1,10 +1,10 @@
 """train: fit the autoencoder to the training images.
 
-Reads  data/download/train_images.npy, test_images.npy, classes.json
+Reads  data/download/train_images.npy, test_images.npy, dataset.json
 Writes data/train/checkpoints/1.safetensors … one an epoch, autoencoder.safetensors, loss.csv, metrics.json
 """
 
-from stages.shared.command import run
+from stages.shared.process.run import run
 
 import math
 import os
@@ -14,21 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from tqdm import tqdm
 
-from stages.shared import params
-from stages.shared.dataset import Classes, read_images
-from stages.shared.errors import InputError
-from stages.shared.files import outputs, write_csv, write_json
+from stages.shared.formats import write_csv, write_json
+from stages.shared.images.dataset import Dataset, read_images
+from stages.shared.model.operations import ACTIVATIONS
+from stages.shared.process import params
+from stages.shared.process.errors import InputError
+from stages.shared.process.outputs import outputs
 
 if TYPE_CHECKING:
     import torch
 
-    from stages.shared.autoencoder import Autoencoder
-    from stages.shared.files import Uint8
+    from stages.shared.arrays import Uint8
+    from stages.shared.model.autoencoder import Autoencoder
 
-DOWNLOAD = Path("data/download")
 FOLDER = Path("data/train")
 ENOUGH = 10_000  # images to judge by
 MIN_CYCLE = 10  # steps, of which 3 rise
@@ -36,16 +37,29 @@ MIN_CYCLE = 10  # steps, of which 3 rise
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
 
+def _schedule(name: str) -> str:
+    from stages.shared.training.schedules import SCHEDULES
+
+    return params.one_of(name, SCHEDULES)
+
+
+def _optimizer(name: str) -> str:
+    from stages.shared.training.optimizers import OPTIMIZERS
+
+    return params.one_of(name, OPTIMIZERS)
+
+
 class Params(params.Section):
     """The recipe. The latent layer follows `layers`, and the decoder mirrors the encoder."""
 
     layers: list[Width] = Field(max_length=64)
     latent_size: Width
-    activation: Literal["relu", "silu", "gelu"]
+    activation: Annotated[str, AfterValidator(lambda name: params.one_of(name, ACTIVATIONS))]
     epochs: int = Field(ge=1, le=100_000)
     batch_size: int = Field(ge=1)
+    optimizer: Annotated[str, AfterValidator(_optimizer)]
     learning_rate: float = Field(gt=0, le=1000)
-    schedule: Literal["constant", "one-cycle"]
+    schedule: Annotated[str, AfterValidator(_schedule)]
     seed: int = Field(ge=0, lt=2**63)
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: int = Field(ge=1)
@@ -83,7 +97,7 @@ def find_failure(
 ) -> str | None:
     """What went wrong with a training whose losses are finite, in a line; None where something was learnt.
 
-    The images are uint8 [N, height, width]; of many, the first 10,000 are looked at.
+    The images are uint8 [N, height, width, channels]; of many, the first 10,000 are looked at.
     """
     train_images, test_images = train_images[:ENOUGH], test_images[:ENOUGH]
     if (train_images == train_images[0]).all():
@@ -94,7 +108,7 @@ def find_failure(
             "every test image has the same latent: no unit of some layer responds any more; "
             "try a smaller train.learning_rate, wider train.layers or train.activation: silu"
         )
-    mean_image = train_images.mean(axis=0)  # [height, width]
+    mean_image = train_images.mean(axis=0)  # [height, width, channels]
     mean_image_loss = np.square((test_images - mean_image) / 255).mean()
     if test_loss >= mean_image_loss:
         return (
@@ -107,25 +121,15 @@ def find_failure(
 def train(p: Params, train_images: "Uint8", test_images: "Uint8", device: "torch.device", folder: Path) -> list[float]:
     """Train as `p` says; write `folder`'s checkpoints, model and loss curve; return the last losses, train and test.
 
-    The images are uint8 [N, height, width]. Raises `InputError` where a loss stops being finite; warns on stderr where
-    they are, and yet nothing was learnt.
+    The images are uint8 [N, height, width, channels]. Raises `InputError` where a loss stops being finite; warns on
+    stderr where they are, and yet nothing was learnt.
     """
     import torch
 
-    from stages.shared.trainer import Trainer
+    from stages.shared.training.trainer import Trainer
 
     torch.set_num_threads(p.threads)
-    trainer = Trainer(
-        train_images,
-        layers=[*p.layers, p.latent_size],
-        activation=p.activation,
-        epochs=p.epochs,
-        batch_size=p.batch_size,
-        learning_rate=p.learning_rate,
-        schedule=p.schedule,
-        seed=p.seed,
-        device=device,
-    )
+    trainer = Trainer(train_images, device=device, **p.model_dump(exclude={"device", "threads"}))
     (folder / "checkpoints").mkdir()
     losses: list[list[float]] = []
     for epoch in range(1, p.epochs + 1):
@@ -151,15 +155,15 @@ def train(p: Params, train_images: "Uint8", test_images: "Uint8", device: "torch
 
 def main() -> None:
     p = params.read("train", Params)
-    train_images = read_images(DOWNLOAD / "train_images.npy")
-    test_images = read_images(DOWNLOAD / "test_images.npy", *train_images.shape[1:])
-    classes = Classes.read(DOWNLOAD / "classes.json")
+    train_images = read_images("train")
+    test_images = read_images("test", train_images.shape[1:])
+    dataset = Dataset.read()
     check(p, len(train_images), os.cpu_count() or 1)
     device = choose_device(p.device)
-    print(f"train: {classes.dataset}, {len(train_images)} images, on {device} with {p.threads} threads")
+    print(f"train: {dataset.name}, {len(train_images)} images, on {device} with {p.threads} threads")
     with outputs(FOLDER) as folder:
         train_loss, test_loss = train(p, train_images, test_images, device, folder)
-        metrics = {"dataset": classes.dataset, "epochs": p.epochs, "train_loss": train_loss, "test_loss": test_loss}
+        metrics = {"dataset": dataset.name, "epochs": p.epochs, "train_loss": train_loss, "test_loss": test_loss}
         write_json(folder / "metrics.json", metrics)
 
 

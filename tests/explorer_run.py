@@ -1,6 +1,5 @@
 """What a run of the pipeline leaves for `explore`, made up in a moment: random weights, real shapes."""
 
-import itertools
 import json
 import subprocess
 from dataclasses import dataclass, replace
@@ -14,8 +13,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from stages.shared.autoencoder import Autoencoder, Layer
-from stages.shared.files import Uint8, write_csv, write_json
+from stages.shared.arrays import Uint8
+from stages.shared.formats import write_csv, write_json
+from stages.shared.latents.table import header
+from stages.shared.model.architecture import dense
+from stages.shared.model.autoencoder import Autoencoder
+from stages.shared.model.operations import Operation, split
 from tests.project import ROOT, Project
 
 NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot"]
@@ -28,7 +31,7 @@ class Made:
     """A folder in which `explore` can run, and what is in it."""
 
     root: Path
-    images: Uint8
+    images: Uint8  # [N, 28, 28, channels]
     labels: NDArray[np.int64]
     indices: NDArray[np.int64]
     activation: str
@@ -64,30 +67,35 @@ class Made:
         return np.asarray(self.network("decoder", epoch)(torch.tensor(np.asarray(latents), dtype=torch.float32)))
 
 
-def garments(count: int, labels: NDArray[np.int64], random: np.random.Generator) -> Uint8:
+def garments(count: int, labels: NDArray[np.int64], channels: int, random: np.random.Generator) -> Uint8:
     """Boxes whose size and shade depend on the class: enough for classes to lie apart."""
-    images = np.zeros((count, 28, 28), dtype=np.uint8)
-    for image, label in zip(images, labels, strict=True):
+    images = np.zeros((count, 28, 28, channels), dtype=np.uint8)
+    for image, label in zip(images, labels % 10, strict=True):
         height, width = 8 + 2 * label, 26 - 2 * label
         top, left = (28 - height) // 2, (28 - width) // 2
-        image[top : top + height, left : left + width] = random.integers(60, 255, (height, width))
+        image[top : top + height, left : left + width] = random.integers(60, 255, (height, width, channels))
     return images
 
 
-def layers(sizes: list[int], random: np.random.Generator) -> list[Layer]:
+def operations(descriptions: list[dict[str, Any]], random: np.random.Generator) -> list[Operation]:
+    """Random weights for what is described: of a spread that keeps the activations', biases of 0.3."""
+    made = []
+    for description in descriptions:
+        kind, settings = split(description)
+        spreads = (0.3 if len(shape) == 1 else (2 / shape[1]) ** 0.5 for shape in kind.shapes(settings).values())
+        shapes = kind.shapes(settings).values()
+        tensors = tuple(random.normal(0, s, shape).astype(np.float32) for s, shape in zip(spreads, shapes, strict=True))
+        made.append(Operation(description["kind"], settings, tensors))
+    return made
+
+
+def blend(first: list[Operation], second: list[Operation], share: float) -> list[Operation]:
     return [
-        (
-            random.normal(0, (2 / inputs) ** 0.5, (outputs, inputs)).astype(np.float32),
-            random.normal(0, 0.3, outputs).astype(np.float32),
+        replace(
+            a,
+            tensors=tuple((x + share * (y - x)).astype(np.float32) for x, y in zip(a.tensors, b.tensors, strict=True)),
         )
-        for inputs, outputs in itertools.pairwise(sizes)
-    ]
-
-
-def blend(first: list[Layer], second: list[Layer], share: float) -> list[Layer]:
-    return [
-        ((a + share * (c - a)).astype(np.float32), (b + share * (d - b)).astype(np.float32))
-        for (a, b), (c, d) in zip(first, second, strict=True)
+        for a, b in zip(first, second, strict=True)
     ]
 
 
@@ -101,19 +109,22 @@ def make(
     count: int = 200,
     dataset: str = "fashion-mnist",
     names: list[str] = NAMES,
+    channels: int = 1,
+    cloud: bool = False,
 ) -> Made:
     random = np.random.default_rng(latent_size)
-    labels = random.integers(0, len(names), count)
+    labels = random.integers(0, len(names) or 10, count)
     indices = np.sort(random.choice(10 * count, count, replace=False))
-    made = Made(root, garments(count, labels, random), labels, indices, activation, epochs)
+    made = Made(root, garments(count, labels, channels, random), labels, indices, activation, epochs)
     (root / "data").mkdir(parents=True)
     (root / "stages").symlink_to(ROOT / "stages")
-    (root / "params.yaml").write_text(yaml.safe_dump({"explore": SECTION}))
+    (root / "params.yaml").write_text(yaml.safe_dump({"explore": SECTION | {"cloud": cloud}}))
 
-    sizes = [784, *hidden, latent_size]
     training = {"layers": list(hidden), "latent_size": latent_size, "activation": activation, "epochs": epochs}
+    parts = dense(784 * channels, hidden, latent_size, activation)
     start, end = (
-        Autoencoder(layers(sizes, random), layers(sizes[::-1], random), activation, 28, 28, training) for _ in "ab"
+        Autoencoder(operations(parts[0], random), operations(parts[1], random), 28, 28, channels, training)
+        for _ in "ab"
     )
     (root / "data/train/checkpoints").mkdir(parents=True)
     for epoch in range(1, epochs + 1):
@@ -127,15 +138,14 @@ def make(
 
     (root / "data/download").mkdir()
     np.save(root / "data/download/train_images.npy", made.images)
-    np.save(root / "data/download/train_labels.npy", labels.astype(np.uint8))
+    np.save(root / "data/download/train_labels.npy", labels.astype(np.uint16))
 
     (root / "data/extract").mkdir()
-    header = ["index", "label", "class", *(f"z{dimension + 1}" for dimension in range(latent_size))]
     table = [
-        [index, label, names[label], *latent]
+        [index, *([label, names[label]] if names else []), *latent]
         for index, label, latent in zip(indices, labels, model.encode(made.images), strict=True)
     ]
-    write_csv(root / "data/extract/latents.csv", header, table)
+    write_csv(root / "data/extract/latents.csv", header(latent_size, bool(names)), table)
     np.save(root / "data/extract/images.npy", made.images)
     facts = {"dataset": dataset, "classes": names, "split": "train", "selection": "random", "count": len(labels)}
     write_json(root / "data/extract/selection.json", facts)

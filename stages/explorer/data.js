@@ -12,7 +12,7 @@ const labeled = facts.classes.length > 0;
 const data = {
   encoder: null, // of the last epoch
   decoders: [], // one an epoch; null where a sheet of reconstructions took less space
-  sheets: [], // null where there is a decoder
+  sheets: [], // of reconstructions; null where there is a decoder
   snapshots: [], // {latents: Float32Array [count * size], errors: Float32Array [count]}, one an epoch
   images: null, // a sheet of them
   cloud: null, // {latents: Float32Array [N * size], labels: Uint16Array [N] or null}: all training images
@@ -135,7 +135,7 @@ function fit(canvas) {
 const drawImage = (canvas, point) => drawTile(canvas, data.images, point);
 
 function drawReconstruction(canvas, point, epoch) {
-  if (data.decoders[epoch]) drawPixels(canvas, decode(latentOf(point, epoch), epoch));
+  if (hasDecoder(epoch)) drawPixels(canvas, decode(latentOf(point, epoch), epoch));
   else drawTile(canvas, data.sheets[epoch], point);
 }
 

@@ -31,8 +31,11 @@ const OPERATIONS = {
 
 const through = (operations, x) => operations.reduce((y, { kind, tensors }) => OPERATIONS[kind](y, ...tensors), x);
 
-// The epoch whose decoder makes pictures from places: the one shown, or the last where that one's isn't in the page.
-const decodingEpoch = (epoch = state.epoch) => (data.decoders[epoch] ? epoch : last);
+// Whether the page holds the decoder of an epoch.
+const hasDecoder = (epoch) => data.decoders[epoch] !== null;
+
+// The epoch whose decoder makes pictures from places: the one shown, or the last where the page hasn't that one's.
+const decodingEpoch = (epoch = state.epoch) => (hasDecoder(epoch) ? epoch : last);
 
 // A latent (array of `size` numbers) to pixels in [0, 1], [height, width, channels].
 const decode = (latent, epoch = decodingEpoch()) => through(data.decoders[epoch], Float32Array.from(latent));

@@ -14,8 +14,8 @@ function showEnds() {
     const point = state[id];
     const canvas = make("canvas", { className: "picture" });
     drawImage(canvas, point);
-    element(id).replaceChildren(canvas, make("span", {}, swatch(facts.labels[point]), name));
-    element(id).title = `${name}: ${className(point)}, image ${facts.indices[point]}`;
+    element(id).replaceChildren(canvas, make("span", {}, ...marksOf(point), name));
+    element(id).title = `${name}: ${nameOf(point)}`;
     element(id).setAttribute("aria-label", `${element(id).title}; choose this point`);
     element(id).dataset.point = point;
   }

@@ -10,6 +10,12 @@ async function start() {
   buildInterpolate();
   buildEpochs();
   buildHeader();
+  buildErrors();
+  buildSelect();
+  buildMap();
+  buildOwn();
+  buildSearch();
+  buildCloud();
   buildKeys();
   element("share").onclick = copyLink;
   buildPlot();

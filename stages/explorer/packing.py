@@ -20,10 +20,10 @@ def sheet_columns(count: int) -> int:
     return math.isqrt(count - 1) + 1
 
 
-def sheet(images: NDArray[Any]) -> bytes:
-    """Images [N, height, width, channels], 0 to 255, in one lossless WebP, row by row; its sides at most MOST_PIXELS.
+def sheet(images: NDArray[Any], **options: Any) -> bytes:
+    """Images [N, height, width, channels], 0 to 255, in one WebP, row by row; its sides at most MOST_PIXELS.
 
-    Three quarters of a PNG's size where images have colors, and no more of a stage's time.
+    The options are Pillow's. Lossless, it takes three quarters of a PNG's size where images have colors.
     """
     count, height, width, channels = images.shape
     columns = sheet_columns(count)
@@ -33,9 +33,7 @@ def sheet(images: NDArray[Any]) -> bytes:
     tiled = grid.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
     pixels = tiled.reshape(rows * height, columns * width, channels)
     file = io.BytesIO()
-    Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels).save(
-        file, "webp", lossless=True, quality=20, method=2
-    )
+    Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels).save(file, "webp", **options)
     return file.getvalue()
 
 

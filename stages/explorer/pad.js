@@ -17,6 +17,7 @@ function padPlace(latent) {
 
 // What lies under the points, for other parts of the page: functions (context, side in pixels).
 const padLayers = [];
+const padMarks = []; // and what lies over the cursor
 let padStamps = null;
 
 function drawPadGround() {
@@ -28,7 +29,7 @@ function drawPadGround() {
   padGround.fillStyle = themed("surface");
   padGround.fillRect(0, 0, side, side);
   for (const draw of padLayers) draw(padGround, side);
-  drawPadPoints(pixels);
+  if (!state.map || state.mapPoints) drawPadPoints(pixels);
   drawPad();
 }
 
@@ -74,6 +75,7 @@ function drawPad() {
   context.arc(x, y, 7, 0, 2 * Math.PI);
   context.fill();
   context.stroke();
+  for (const draw of padMarks) draw(context, side);
 }
 
 function dragPad(event) {
@@ -94,9 +96,11 @@ function buildPad() {
   }
   pad.onpointerdown = (event) => {
     pad.setPointerCapture(event.pointerId);
-    dragPad(event);
+    if (!selectsOnPad("start", event)) dragPad(event);
   };
-  pad.onpointermove = (event) => pad.hasPointerCapture(event.pointerId) && dragPad(event);
+  pad.onpointermove = (event) => pad.hasPointerCapture(event.pointerId) && !selectsOnPad("move", event) && dragPad(event);
+  pad.onpointerup = (event) => selectsOnPad("end", event);
+  pad.onpointercancel = (event) => selectsOnPad("cancel", event);
   if (size > 2) buildPadAxes();
   showPadAxes();
   new ResizeObserver(drawPadGround).observe(pad);

@@ -1,37 +1,71 @@
-// The chosen point: its image, its reconstruction and its neighbours; and the card at the point under the mouse.
+// The chosen point: its image, its reconstruction and its neighbors; and the card at the point under the mouse.
+
+// The points nearest to a latent in the space as the epoch had it, by Euclidean distance, nearest first, among those that
+// are wanted: [{point, distance}].
+function nearestTo(latent, epoch, wanted) {
+  const { latents } = data.snapshots[epoch];
+  const list = [];
+  for (let point = 0, at = 0; point < count; point++, at += size) {
+    if (!wanted(point)) continue;
+    let sum = 0;
+    for (let i = 0; i < size; i++) sum += (latents[at + i] - latent[i]) ** 2;
+    if (list.length === facts.neighbors && sum >= list.at(-1).sum) continue;
+    const place = list.findIndex((each) => sum < each.sum);
+    list.splice(place < 0 ? list.length : place, 0, { point, sum, distance: Math.sqrt(sum) });
+    list.length = Math.min(list.length, facts.neighbors);
+  }
+  return list;
+}
 
 const remembered = { key: "", list: [] };
 
-// The nearest points in the latent space as the epoch had it, by Euclidean distance, among those of classes not hidden.
+// The neighbors of a point among those of classes not hidden.
 function neighborsOf(point, epoch) {
   const key = [point, epoch, ...state.hidden].join();
-  if (remembered.key === key) return remembered.list;
-  const { latents } = data.snapshots[epoch];
-  const list = []; // sorted
-  for (let other = 0; other < count; other++) {
-    if (other === point || state.hidden.has(facts.labels[other])) continue;
-    let sum = 0;
-    for (let i = 0; i < size; i++) sum += (latents[other * size + i] - latents[point * size + i]) ** 2;
-    if (list.length === facts.neighbors && sum >= list.at(-1).sum) continue;
-    const place = list.findIndex((each) => sum < each.sum);
-    list.splice(place < 0 ? list.length : place, 0, { point: other, sum, distance: Math.sqrt(sum) });
-    list.length = Math.min(list.length, facts.neighbors);
+  if (remembered.key !== key) {
+    const wanted = (other) => other !== point && !state.hidden.has(facts.labels[other]);
+    Object.assign(remembered, { key, list: nearestTo(latentOf(point, epoch), epoch, wanted) });
   }
-  Object.assign(remembered, { key, list });
-  return list;
+  return remembered.list;
 }
+
+// What a point is called where it isn't seen: its class, where it has one, and its index.
+const nameOf = (point) => [className(point), `image ${facts.indices[point]}`].filter(Boolean).join(", ");
+
+// The mark of a point's class, where it has one.
+const marksOf = (point) => (labeled ? [swatch(facts.labels[point])] : []);
 
 function choose(point) {
   set({ point: ((point % count) + count) % count });
   const { point: chosen, epoch } = state;
   element("live").textContent =
-    `Point ${chosen + 1} of ${count}: ${className(chosen)}, image ${facts.indices[chosen]}, error ${errorOf(chosen, epoch)}`;
+    `Point ${chosen + 1} of ${count}: ${nameOf(chosen)}, error ${errorOf(chosen, epoch)}`;
 }
 
-function thumbnail(point, caption) {
-  const canvas = make("canvas", { className: "picture" });
-  drawImage(canvas, point);
-  return make("button", { type: "button", className: "thumbnail" }, canvas, make("span", {}, swatch(facts.labels[point]), caption));
+// A button that chooses the point, with its image, its reconstruction too if asked for, and a caption.
+function thumbnail(point, caption, { pair = false, name = nameOf(point) } = {}) {
+  const image = make("canvas", { className: "picture" });
+  drawImage(image, point);
+  const pictures = [image];
+  if (pair) {
+    pictures.push(make("canvas", { className: "picture" }));
+    drawReconstruction(pictures[1], point, state.epoch);
+  }
+  const button = make("button", { type: "button", className: "thumbnail", title: name }, ...pictures);
+  button.append(make("span", {}, ...marksOf(point), caption));
+  button.setAttribute("aria-label", name);
+  button.dataset.point = point;
+  button.onclick = () => {
+    stopPlaying();
+    choose(point);
+  };
+  return button;
+}
+
+// With its reconstruction and its error.
+function pairOf(point, epoch) {
+  const error = errorOf(point, epoch);
+  return thumbnail(point, error, { pair: true, name: `${nameOf(point)}, error ${error}` });
 }
 
 function describe(target, entries) {
@@ -43,7 +77,7 @@ function showPoint() {
   const { point, epoch } = state;
   drawImage(element("point-image"), point);
   drawReconstruction(element("point-reconstruction"), point, epoch);
-  element("point-image").setAttribute("aria-label", `${className(point)}, image ${facts.indices[point]}`);
+  element("point-image").setAttribute("aria-label", nameOf(point));
   element("point-reconstruction").setAttribute("aria-label", `Its reconstruction after epoch ${facts.epochs[epoch]}`);
   element("point-number").value = point + 1;
   describe(element("point-facts"), [
@@ -53,22 +87,15 @@ function showPoint() {
   ]);
 }
 
+const neighborButtons = (nearest) =>
+  nearest.map(({ point, distance }) =>
+    thumbnail(point, distance.toPrecision(2), { name: `${nameOf(point)}, at a distance of ${distance.toPrecision(3)}` }),
+  );
+
 function showNeighbors() {
   const nearest = neighborsOf(state.point, state.epoch);
-  element("neighbors-title").textContent = nearest.length ? "Nearest in the latent space" : "It has no neighbours";
-  const buttons = nearest.map(({ point, distance }) => {
-    const button = thumbnail(point, distance.toPrecision(2));
-    const name = `${className(point)}, image ${facts.indices[point]}, at a distance of ${distance.toPrecision(3)}`;
-    button.setAttribute("aria-label", name);
-    button.title = name;
-    button.dataset.point = point;
-    button.onclick = () => {
-      stopPlaying();
-      choose(point);
-    };
-    return button;
-  });
-  element("neighbors").replaceChildren(...buttons);
+  element("neighbors-title").textContent = nearest.length ? "Nearest in the latent space" : "It has no neighbors";
+  element("neighbors").replaceChildren(...neighborButtons(nearest));
 }
 
 function buildPoint() {
@@ -99,11 +126,17 @@ function buildHover() {
 }
 
 function showHover(point) {
-  const card = element("hover");
   drawImage(element("hover-image"), point);
   drawReconstruction(element("hover-reconstruction"), point, state.epoch);
-  element("hover-class").replaceChildren(swatch(facts.labels[point]), className(point));
-  element("hover-facts").textContent = `index ${facts.indices[point]} · error ${errorOf(point, state.epoch)}`;
+  showCard(point, [...marksOf(point), className(point)], `index ${facts.indices[point]} · error ${errorOf(point, state.epoch)}`);
+}
+
+// The card at the mouse; without a point, a place that has no image.
+function showCard(point, name, text) {
+  const card = element("hover");
+  element("hover-image").parentNode.hidden = point === null;
+  element("hover-class").replaceChildren(...name);
+  element("hover-facts").textContent = text;
   card.hidden = false;
   const { width, height } = card.getBoundingClientRect();
   const right = mouse.x + 18 + width < innerWidth ? mouse.x + 18 : mouse.x - 18 - width;

@@ -8,6 +8,16 @@ const state = {
   to: 0,
   step: 0.5, // place between them
   hidden: new Set(), // labels
+  color: "class", // or "error"
+  group: null, // the label whose worst and best pictures are shown; null for all
+  selected: [], // points
+  isolated: false, // whether only the selected are shown
+  tool: null, // what a drag on the plot selects with: "box" or "lasso"; null turns it
+  thumbnails: false, // pictures as points
+  map: false, // of decoded pictures, under the pad
+  mapPoints: true, // on it
+  cloud: true, // all training latents, where the page has them
+  own: null, // a picture from outside: {pixels, latent, error}
   view: null, // the plot's camera or ranges, as a list of numbers; null for the first view
   axes: null, // names of the plot's axes; null for the first ones
   proportions: false, // whether the axes are drawn in true proportions
@@ -40,6 +50,8 @@ function fragment() {
   if (state.proportions) entries.proportions = "true";
   if (!state.shortcuts) entries.shortcuts = "off";
   if (state.view) entries.view = state.view.map(short).join();
+  if (state.color !== "class") entries.color = state.color;
+  for (const key of ["thumbnails", "map"]) if (state[key]) entries[key] = 1;
   if (state.theme !== "auto") entries.theme = state.theme;
   return Object.entries(entries).map((entry) => entry.join("=")).join("&");
 }
@@ -82,6 +94,9 @@ function restored() {
     latent,
     epoch,
     hidden: new Set(labels.filter((label) => label in facts.classes)),
+    color: wanted.get("color") === "error" ? "error" : "class",
+    thumbnails: wanted.get("thumbnails") === "1",
+    map: wanted.get("map") === "1",
     view: numbers(wanted.get("view"), flat ? 4 : 6),
     axes: restoredAxes(wanted.get("axes")),
     proportions: wanted.get("proportions") === "true",

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.explorer.adaptation import Float32, Operation
 from stages.explorer.packing import planes
+from stages.shared.arrays import Float32
+from stages.shared.model.operations import Operation
 
 FEWEST_BITS, MOST_BITS = 9, 24  # with 24, a row's numbers are as exact as float32
 

@@ -1,4 +1,4 @@
-"""Matplotlib figures: grids of grey pictures, and files whose bytes repeat."""
+"""Matplotlib figures: grids of pictures, and files whose bytes repeat."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +15,24 @@ GAP = 2  # pixels between the pictures of a grid
 _MOST_PIXELS = 60_000  # a side; the Agg renderer takes 2^16, margins included
 
 
+def new_figure(width: float, height: float, layout: str | None = None) -> "Figure":
+    """An empty figure of so many inches, on which text is plain: the name of a class or a folder may hold two $."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["text.parse_math"] = False
+    return Figure((width, height), layout=layout)  # type: ignore[arg-type]
+
+
 def show_grid(axes: "Axes", pictures: NDArray[Any], rows: Sequence[str], columns: Sequence[str]) -> None:
-    """Show grey pictures in [0, 1], [rows, columns, height, width], as a grid, with a label for each row and column."""
-    _, _, height, width = pictures.shape
-    # One image of them all: an axes for each takes ten times as long. The gaps are NaN, which is left blank.
-    tiles = np.pad(pictures, ((0, 0), (0, 0), (0, GAP), (0, GAP)), constant_values=np.nan)
-    grid = tiles.transpose(0, 2, 1, 3).reshape(len(rows) * (height + GAP), len(columns) * (width + GAP))
-    axes.imshow(grid[:-GAP, :-GAP], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    """Show pictures in [0, 1], [rows, columns, height, width, channels], as a grid with labels at both sides."""
+    _, _, height, width, channels = pictures.shape
+    # One image of them all: an axes for each takes ten times as long. The gaps are left blank.
+    gaps = ((0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0))
+    tiles = np.pad(pictures, gaps, constant_values=np.nan if channels == 1 else 1)
+    grid = tiles.transpose(0, 2, 1, 3, 4).reshape(len(rows) * (height + GAP), len(columns) * (width + GAP), channels)
+    grid = grid[:-GAP, :-GAP]
+    axes.imshow(grid[..., 0] if channels == 1 else grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_xticks(np.arange(len(columns)) * (width + GAP) + (width - 1) / 2, columns)
     axes.set_yticks(np.arange(len(rows)) * (height + GAP) + (height - 1) / 2, rows)
     axes.tick_params(length=0)

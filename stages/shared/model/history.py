@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.shared.files import damaged, read_csv
+from stages.shared.formats import read_csv
+from stages.shared.process.errors import damaged
 
 _LOSSES = Path("data/train/loss.csv")
 _CHECKPOINTS = Path("data/train/checkpoints")

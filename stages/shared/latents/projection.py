@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from stages.shared.arrays import Float64
+
 DRAWN = 3  # dimensions
 
 

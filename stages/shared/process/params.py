@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from stages.shared.errors import InputError
+from stages.shared.process.errors import InputError
 
 PATH = Path("params.yaml")
 
@@ -24,6 +24,15 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
+
+
+def one_of(name: str, table: Iterable[str]) -> str:
+    """`name`, for a validator of a param that names an entry of a table; raises `ValueError` where it is none."""
+    *others, last = (f"'{key}'" for key in table)
+    if f"'{name}'" not in [*others, last]:
+        raise ValueError(f"expected {', '.join(others)}{' or ' if others else ''}{last}")
+    return name
+
 
 _MOST_LINES = 20  # of errors in one message
 
@@ -37,18 +46,23 @@ def read(section: str, model: type[S], path: Path = PATH) -> S:
     Raises `InputError`, one line for each thing that is wrong, up to twenty: the file missing, empty or not YAML, the
     section missing, a key unknown (with the nearest known one) or missing, a value of the wrong type or out of range.
     """
-    document = _load(path)
-    stages = [module.stem for module in Path(__file__).parent.parent.glob("*.py")]
+    document = read_document(path)
+    stages = [module.stem for module in Path(__file__).parents[2].glob("*.py")]
     unknown = [name for name in document if name not in stages]
     if unknown:
         raise _errors(path, [_unknown(name, stages) for name in unknown[:_MOST_LINES]], len(unknown))
     if section not in document:
         raise InputError(f"{path}: the section '{section}' is missing; add it with the keys: {', '.join(_keys(model))}")
+    return validate(path, [section], model, document[section])
+
+
+def validate(path: Path, place: Sequence[str], model: type[S], value: object) -> S:
+    """`value`, which stands at `place` in the file at `path`, as a `model`; raises `InputError` as `read` does."""
     try:
-        return model.model_validate(document[section])
+        return model.model_validate(value)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)[:_MOST_LINES]
-        lines = [_explain(section, model, detail) for detail in details]
+        lines = [_explain(place, model, detail) for detail in details]
         raise _errors(path, lines, error.error_count()) from None
 
 
@@ -96,7 +110,8 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
+    """The mapping in the YAML file at `path`, read as DVC reads it; raises `InputError`."""
     try:
         document = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 (it constructs plain data)
     except FileNotFoundError:
@@ -110,9 +125,9 @@ def _load(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise InputError(f"{path}: not usable YAML: nested too deeply") from None
     if document is None:
-        raise InputError(f"{path}: empty; expected sections, one a stage")
+        raise InputError(f"{path}: empty; expected keys with values")
     if not isinstance(document, dict):
-        raise InputError(f"{path}: expected sections, one a stage, got {_brief.repr(document)}")
+        raise InputError(f"{path}: expected keys with values, got {_brief.repr(document)}")
     return document
 
 
@@ -122,7 +137,7 @@ def _errors(path: Path, lines: Sequence[str], count: int) -> InputError:
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _unknown(name: object, known: Iterable[str]) -> str:
@@ -130,12 +145,13 @@ def _unknown(name: object, known: Iterable[str]) -> str:
     return f"unknown key {_brief.repr(name)}; did you mean '{nearest[0]}'?"
 
 
-def _explain(section: str, model: type[BaseModel], detail: ErrorDetails) -> str:
+def _explain(place: Sequence[str], model: type[BaseModel], detail: ErrorDetails) -> str:
     *parents, name = detail["loc"] or ("",)
-    key = ".".join(map(str, [section, *detail["loc"]]))
+    key = ".".join(map(str, [*place, *detail["loc"]]))
     match detail["type"]:
         case "extra_forbidden":
-            return f"{'.'.join(map(str, [section, *parents]))}: {_unknown(name, _keys(_inner(model, parents)))}"
+            where = ".".join(map(str, [*place, *parents]))
+            return f"{where}{': ' if where else ''}{_unknown(name, _keys(_inner(model, parents)))}"
         case "missing":
             return f"{key}: missing; add it"
         case "model_type":

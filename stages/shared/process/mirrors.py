@@ -17,7 +17,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from stages.shared.errors import InputError
+from stages.shared.process.errors import InputError
 
 _CHUNK = 1 << 16  # bytes
 
@@ -31,7 +31,7 @@ class Pinned:
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """When a mirror is given up: seconds of silence, seconds a file, tries before the body begins."""
 
     silence: float = 15
@@ -40,7 +40,7 @@ class Patience:
 
 
 def fetch(
-    files: Mapping[str, Pinned], mirrors: Sequence[str], folder: Path, advice: str, patience: Patience = Patience()
+    files: Mapping[str, Pinned], mirrors: Sequence[str], folder: Path, advice: str, timeouts: Timeouts = Timeouts()
 ) -> None:
     """Bring `files` into `folder`, each checked against its hash, from `mirrors`: URLs or folders, tried in order.
 
@@ -53,7 +53,7 @@ def fetch(
     for mirror in mirrors:
         try:
             for name, pinned in list(wanted.items()):
-                _fetch_one(mirror, name, pinned, folder, patience)
+                _fetch_one(mirror, name, pinned, folder, timeouts)
                 del wanted[name]
             return
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -61,10 +61,10 @@ def fetch(
     raise InputError("\n".join([f"no mirror gave {', '.join(wanted)}:", *failures, advice]))
 
 
-def _fetch_one(mirror: str, name: str, pinned: Pinned, folder: Path, patience: Patience) -> None:
+def _fetch_one(mirror: str, name: str, pinned: Pinned, folder: Path, timeouts: Timeouts) -> None:
     remote = mirror.lower().startswith(("https://", "http://"))
     source = f"{mirror.rstrip('/')}/{name}" if remote else os.path.expanduser(f"{mirror}/{name}")  # noqa: PTH111
-    downloader = _Http(source, pinned.size, patience) if remote else partial(_copy, pinned.size)
+    downloader = _Http(source, pinned.size, timeouts) if remote else partial(_copy, pinned.size)
     pooch.retrieve(source, f"sha256:{pinned.sha256}", name, folder, downloader=downloader)
 
 
@@ -78,10 +78,10 @@ def _copy(size: int, source: str, target: str, _: Any) -> None:
 class _Http:
     """A pooch downloader that bounds what pooch's own leaves open: the size, the whole time, redirects off https."""
 
-    def __init__(self, url: str, size: int, patience: Patience) -> None:
-        self.size, self.patience = size, patience
+    def __init__(self, url: str, size: int, timeouts: Timeouts) -> None:
+        self.size, self.timeouts = size, timeouts
         retries = urllib3.Retry(
-            patience.tries - 1,
+            timeouts.tries - 1,
             backoff_factor=0.5,
             status_forcelist=[429, 500, 502, 503, 504],
             respect_retry_after_header=False,
@@ -97,10 +97,10 @@ class _Http:
         # In a thread, to be left alone when its time is over: a server that sends its headers a byte at a time, never
         # silent for long, holds up whoever reads them.
         done: Future[None] = Future()
-        deadline = time.monotonic() + self.patience.total
+        deadline = time.monotonic() + self.timeouts.total
         threading.Thread(target=self._receive, args=(done, url, Path(target), deadline), daemon=True).start()
         try:
-            done.result(self.patience.total)
+            done.result(self.timeouts.total)
         except TimeoutError:
             raise self._too_slow() from None
 
@@ -115,7 +115,7 @@ class _Http:
     def _get(self, url: str, target: Path, deadline: float) -> None:
         # Identity, and the raw stream below: a server's Content-Encoding must not unpack what is pinned packed.
         headers = {"Accept-Encoding": "identity"}
-        with self.session.get(url, headers=headers, stream=True, timeout=self.patience.silence) as response:
+        with self.session.get(url, headers=headers, stream=True, timeout=self.timeouts.silence) as response:
             response.raise_for_status()
             if time.monotonic() > deadline:
                 raise self._too_slow()
@@ -137,7 +137,7 @@ class _Http:
             raise ValueError(f"sent {received} bytes of {self.size}")
 
     def _too_slow(self) -> TimeoutError:
-        return TimeoutError(f"not done after {self.patience.total:g} s")
+        return TimeoutError(f"not done after {self.timeouts.total:g} s")
 
 
 def _reason(error: Exception) -> str:

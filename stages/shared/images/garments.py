@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from stages.shared.files import Uint8
+from stages.shared.arrays import Uint8, Uint16
 
 Points = list[tuple[float, float]]
 Shape = tuple[Points, float]  # an outline, and its shade relative to the garment's
@@ -21,18 +21,18 @@ _SUPERSAMPLING = 8
 _CANVAS = SIZE * _SUPERSAMPLING
 
 
-def draw(count: int, seed: int) -> tuple[Uint8, Uint8]:
-    """Draw `count` garments: images uint8 [count, 28, 28] on black, and labels uint8 [count] into `GARMENTS`.
+def draw(count: int, seed: int) -> tuple[Uint8, Uint16]:
+    """Draw `count` garments: images uint8 [count, 28, 28, 1] on black, and labels uint16 [count] into `GARMENTS`.
 
     The same arguments give the same bytes, and a smaller `count` the beginning of a larger one.
     """
     random = np.random.default_rng(seed)
     kinds = list(GARMENTS.values())
-    images = np.empty((count, SIZE, SIZE), np.uint8)
-    labels = np.empty(count, np.uint8)
+    images = np.empty((count, SIZE, SIZE, 1), np.uint8)
+    labels = np.empty(count, np.uint16)
     for index in range(count):
         labels[index] = random.integers(len(kinds))
-        images[index] = _paint(kinds[labels[index]](random), random)
+        images[index, :, :, 0] = _paint(kinds[labels[index]](random), random)
     return images, labels
 
 

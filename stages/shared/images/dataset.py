@@ -1,0 +1,66 @@
+"""A set of images, labelled or not, as the download stage leaves it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from stages.shared.arrays import Uint8, Uint16
+from stages.shared.formats import read_array, read_json
+from stages.shared.process.errors import damaged
+
+FOLDER = Path("data/download")
+DESCRIPTION = FOLDER / "dataset.json"
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, Split] = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The data set's name, and its class names in label order: none where its images have no labels."""
+
+    name: str
+    classes: list[str]
+
+    @classmethod
+    def read(cls) -> "Dataset":
+        """Read `dataset.json`; raises `InputError` where it is missing or damaged."""
+        value = read_json(DESCRIPTION, ["dataset", "classes"])
+        name, classes = value["dataset"], value["classes"]
+        texts = isinstance(classes, list) and all(isinstance(text, str) and text for text in [name, *classes])
+        if not texts or len(set(classes)) < len(classes):
+            raise damaged(DESCRIPTION, "a data set's name and distinct class names")
+        return cls(name, classes)
+
+
+def images_file(split: Split) -> Path:
+    """Where the images of `split` are."""
+    return FOLDER / f"{split}_images.npy"
+
+
+def read_images(split: Split, size: tuple[int, int, int] | None = None) -> Uint8:
+    """Map a split's images, uint8 [N, height, width, channels], into memory; raises `InputError`.
+
+    `size` is what height, width and channels must be; channels are 1, grey, or 3, RGB.
+    """
+    path = images_file(split)
+    images: Uint8 = read_array(path, np.uint8, (None, *(size or (None, None, None))))
+    if images.shape[3] not in (1, 3):
+        raise damaged(path, f"1 or 3 channels, got {images.shape[3]}")
+    return images
+
+
+def read_labels(split: Split, count: int, classes: int) -> Uint16 | None:
+    """Map a split's `count` labels, uint16 [N], each below `classes`, into memory; raises `InputError`.
+
+    None where the data set has no classes.
+    """
+    if not classes:
+        return None
+    path = FOLDER / f"{split}_labels.npy"
+    labels: Uint16 = read_array(path, np.uint16, (count,))
+    if labels.max() >= classes:
+        raise damaged(path, f"labels below {classes}, got {labels.max()}")
+    return labels

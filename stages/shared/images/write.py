@@ -1,0 +1,65 @@
+"""Pictures written as one array, without all of them in memory at once."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from stages.shared.arrays import Uint8
+from stages.shared.images.form import UNREADABLE, Form
+
+_AT_ONCE = 512  # pictures decoded ahead of the one that is written
+Refusal = tuple[Path, str]
+
+
+def write_pictures(paths: Sequence[Path], form: Form, target: Path) -> tuple[list[int], list[Refusal]]:
+    """Decode the files at `paths` on all cores into `target`, a `.npy` of uint8 [N, height, width, channels].
+
+    Gives the places of those that were written, and those that can't be read with the reason.
+    """
+    written: list[int] = []
+    bad: list[Refusal] = []
+    with (
+        target.open("wb") as file,
+        ThreadPoolExecutor(os.cpu_count()) as threads,  # decoding and resizing leave Python's lock to others
+        tqdm(total=len(paths), desc=target.stem, unit=" pictures", leave=False, disable=None) as progress,
+    ):
+        _write_header(file, len(paths), form)
+        for start in range(0, len(paths), _AT_ONCE):
+            part = paths[start : start + _AT_ONCE]
+            for place, pixels in enumerate(threads.map(lambda path: _read(form, path), part), start=start):
+                if isinstance(pixels, str):
+                    bad.append((paths[place], pixels))
+                else:
+                    written.append(place)
+                    file.write(pixels.tobytes())
+            progress.update(len(part))
+        file.seek(0)
+        _write_header(file, len(written), form)
+    return written, bad
+
+
+def _write_header(file: object, count: int, form: Form) -> None:
+    """The header of a `.npy`, which NumPy gives the same length whatever the first axis is."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *form.shape)}
+    np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
+
+
+def _read(form: Form, path: Path) -> Uint8 | str:
+    """The picture, or why it can't be read."""
+    try:
+        return form.read(path)
+    except UNREADABLE as error:
+        return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def write_arrays(images: Uint8, form: Form, target: Path) -> None:
+    """Bring images, uint8 [N, height, width, channels], into the form, and write them like `write_pictures`."""
+    if images.shape[1:] != form.shape:
+        pictures = images[..., 0] if images.shape[3] == 1 else images  # as Pillow has grey ones
+        images = np.stack([form.apply(Image.fromarray(picture)) for picture in pictures])
+    np.save(target, images)

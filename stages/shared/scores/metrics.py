@@ -1,0 +1,65 @@
+"""Figures of how well images are reconstructed, and how well their latents place them."""
+
+import math
+
+import numpy as np
+
+from stages.shared.arrays import Float32, Float64, Int64, Uint8, Uint16, batches
+from stages.shared.model.autoencoder import scale
+from stages.shared.scores.baselines import Codec
+
+COLLAPSED = 0.01  # of the widest dimension's standard deviation
+_ROUNDING = 1e-5  # of a dimension's largest value: more than float32 leaves of a constant
+
+
+def reconstruction_errors(codec: Codec, images: Uint8, latents: Float32) -> Float64:
+    """The mean squared error per pixel, of pixels in [0, 1] over all channels, of each image: [N]."""
+    parts = []
+    for batch in batches(len(images), images[0].size):
+        x = scale(images[batch])  # [batch, pixels]
+        x -= codec.decode(latents[batch]).reshape(x.shape)
+        parts.append(np.square(x, out=x).mean(axis=1, dtype=np.float64))
+    return np.concatenate(parts)
+
+
+def psnr(mse: float) -> float | None:
+    """Peak signal-to-noise ratio in dB, of pixels in [0, 1]: 10 log10(1 / mse). None, for infinity, where mse is 0."""
+    return 10 * math.log10(1 / mse) if mse > 0 else None
+
+
+def confusion(
+    train_latents: Float32, train_labels: Uint16, latents: Float32, labels: Uint16, neighbors: int, classes: int
+) -> Int64:
+    """How often which class is predicted, by the majority of the `neighbors` nearest training latents.
+
+    Images, [actual class, predicted class].
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    predicted = KNeighborsClassifier(neighbors).fit(train_latents, train_labels).predict(latents)
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    return counts
+
+
+def trustworthiness(images: Uint8, latents: Float32, neighbors: int) -> float | None:
+    """Whether nearest neighbors in the latent space are near as images too: from 0 to 1, where all of them are.
+
+    Venna and Kaski, "Neighborhood preservation in nonlinear projection methods" (2001), for more than 2 * `neighbors`
+    images. None where all images are the same, and so have no neighbors.
+    """
+    from sklearn import manifold
+
+    if (images == images[0]).all():
+        return None
+    return float(manifold.trustworthiness(scale(images), latents, n_neighbors=neighbors))
+
+
+def collapsed(latents: Float32) -> int:
+    """How many dimensions of latents, [N, latent size], hardly vary.
+
+    Those whose standard deviation is at most a hundredth of the widest dimension's, or nothing but rounding.
+    """
+    deviation = latents.std(axis=0, dtype=np.float64)
+    rounding = _ROUNDING * np.abs(latents).max(axis=0)
+    return int((deviation <= np.maximum(COLLAPSED * deviation.max(), rounding)).sum())
