@@ -31,6 +31,10 @@ function write(context, text, x, y, { width, height }, texts) {
   texts.push({ text, left: at - half, right: at + half, top: to - 7, bottom: to + 7 });
 }
 
+// Whether a text of this width about (x, y) would touch one that is there.
+const touches = ({ left, right, top, bottom }, x, y, width) =>
+  x + width / 2 + 3 > left && x - width / 2 - 3 < right && y + 8 > top && y - 8 < bottom;
+
 function drawAxes(context, lens, canvas, texts) {
   context.font = FONT;
   context.textAlign = "center";
@@ -90,8 +94,10 @@ function drawBox(context, lens, canvas, texts) {
       widest = Math.max(widest, width);
     }
     const { width } = context.measureText(axes[i].title);
-    const away = 24 + Math.abs(out[0]) * (widest / 2 + width / 2 + 4);
-    const [x, y] = [(from[0] + to[0]) / 2 + out[0] * away, (from[1] + to[1]) / 2 + out[1] * away];
+    let away = 15 + (Math.abs(out[0]) * (widest + width)) / 2;
+    const at = () => [(from[0] + to[0]) / 2 + out[0] * away, (from[1] + to[1]) / 2 + out[1] * away];
+    while (away < 90 && texts.some((text) => touches(text, ...at(), width))) away += 2;
+    const [x, y] = at();
     context.fillStyle = themed("ink");
     if (x > -40 && y > -40 && x < canvas.width + 40 && y < canvas.height + 40) write(context, axes[i].title, x, y, canvas, texts);
     context.fillStyle = themed("muted");

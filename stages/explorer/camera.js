@@ -10,7 +10,7 @@ const FIRST = { azimuth: 0.9, elevation: 0.36 }; // radians
 const NEARNESS = 0.35; // 1 / the eye's distance: no point of the box is ever behind it
 const STEEPEST = 1.55;
 const ZOOMS = [0.25, 200];
-const LABELS = { across: 44, above: 12, below: 34 }; // pixels round the box
+const LABELS = { across: 42, above: 10, below: 36 }; // pixels round the box
 const MARGIN = 0.03; // of an axis, on both sides of its points
 
 const axisNames = [...(facts.projection ? ["pc1", "pc2", "pc3"] : []), ...facts.sliders.map((_, i) => `z${i + 1}`)];
