@@ -332,6 +332,7 @@ def test_worst_and_best_of_all_and_of_a_class(visit: Open, run: Made, epoch: int
     assert points_in(explorer, "#best") == order[:-7:-1].tolist()
     explorer.wait("document.querySelectorAll('#errors-rows tr').length === 10")
     explorer.click("#errors-rows th button[data-label='3']")
+    explorer.settle()
     members = [point for point in order if run.labels[point] == 3]
     assert points_in(explorer, "#worst") == members[: min(6, -(-len(members) // 2))]
     assert "Dress" in text(explorer, "#worst-title")

@@ -2,7 +2,7 @@
 
 const STRIP = 6; // pictures in a strip
 const ASKED = 2000; // points whose neighbors are looked for, at most
-const SLICE_MS = 12;
+const SLICE_MS = 8;
 
 const colorings = {
   light: ["#93a1b3", "#b8894f", "#b4531f", "#7a1022", "#3d0714"],
@@ -96,15 +96,25 @@ function rowOf(label, mix) {
 
 let errorsAsked = 0;
 
-async function showClasses() {
-  if (present.length < 2) return;
+// Not before the page has answered to what changed.
+async function showErrors() {
   const asked = ++errorsAsked;
+  await new Promise((done) => setTimeout(done));
+  if (asked !== errorsAsked) return;
+  showStrips();
+  if (present.length < 2) return;
   const counts = await mixesOf(state.epoch, () => asked === errorsAsked);
   if (!counts || asked !== errorsAsked) return;
   const rows = present.map((label) => rowOf(label, counts.get(label))).sort((a, b) => a.own - b.own || b.error - a.error);
   element("errors-rows").replaceChildren(...rows.map(classRow));
   showWorstPair(rows);
   showGroup();
+}
+
+function showGroup() {
+  for (const button of element("errors-rows").querySelectorAll("th button")) {
+    button.setAttribute("aria-pressed", String(Number(button.dataset.label) === state.group));
+  }
 }
 
 function classRow(row) {
@@ -162,11 +172,8 @@ function showWorstPair(rows) {
   );
 }
 
-function showGroup() {
+function showStrips() {
   const { group, epoch } = state;
-  for (const button of element("errors-rows").querySelectorAll("th button")) {
-    button.setAttribute("aria-pressed", String(Number(button.dataset.label) === group));
-  }
   const { errors } = data.snapshots[epoch];
   const points = facts.indices.flatMap((_, point) => (group === null || facts.labels[point] === group ? [point] : []));
   points.sort((a, b) => errors[b] - errors[a] || a - b);
@@ -183,6 +190,5 @@ function buildErrors() {
   element("color-error").onclick = () => set({ color: state.color === "error" ? "class" : "error" });
   if (present.length < 2) element("errors-classes").hidden = true;
   watch(["color", "epoch", "theme"], showColoring);
-  watch(["epoch", "theme"], showClasses);
-  watch(["epoch", "group"], showGroup);
+  watch(["epoch", "theme", "group"], showErrors);
 }

@@ -12,6 +12,7 @@ const KEYS = [
   ["+  −", "zoom, at the chosen point"],
   ["r", "reset the view"],
   ["t", "theme: auto, light, dark"],
+  ["/", "search for a class or an index"],
   ["?", "these keys"],
   ["Tab  arrows", "to each control; sliders move with the arrows"],
 ];
@@ -31,6 +32,7 @@ const ACTIONS = {
   "-": () => zoom(0.8),
   r: () => resetView(),
   t: () => nextTheme(),
+  "/": () => element("search").focus(),
   "?": () => element("keys").showModal(),
 };
 

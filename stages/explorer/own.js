@@ -2,7 +2,10 @@
 // the page no way: there is nothing here that sends, and the page's policy would not let it.
 
 const ownCanvas = element("own");
+const ownContext = ownCanvas.getContext("2d", { willReadFrequently: true });
 const CANVAS_SIDE = 224; // of the canvas to draw on, at least, in its own pixels
+
+const grey = (value) => `rgb(${value} ${value} ${value})`;
 
 // A source drawn at another size, halved as often as it goes, so that every pixel of it counts.
 function resized(source, width, height) {
@@ -78,6 +81,7 @@ function rim(canvas) {
 // The ground that pictures here have: that of the first few.
 function ground() {
   const canvas = make("canvas");
+  canvas.getContext("2d", { willReadFrequently: true });
   const some = Math.min(count, 40);
   let sum = 0;
   for (let point = 0; point < some; point++) {
@@ -90,22 +94,20 @@ function ground() {
 const paint = { ground: 0, ink: 255 };
 
 function clearOwn() {
-  const context = ownCanvas.getContext("2d");
-  context.fillStyle = `rgb(${paint.ground} ${paint.ground} ${paint.ground})`;
-  context.fillRect(0, 0, ownCanvas.width, ownCanvas.height);
+  ownContext.fillStyle = grey(paint.ground);
+  ownContext.fillRect(0, 0, ownCanvas.width, ownCanvas.height);
 }
 
 // Grey pictures on a light ground become like those here, on a dark one, and the other way round.
 function invertOwn() {
-  const context = ownCanvas.getContext("2d");
-  context.save();
-  context.globalCompositeOperation = "difference";
-  context.fillStyle = "white";
-  context.fillRect(0, 0, ownCanvas.width, ownCanvas.height);
-  context.restore();
+  ownContext.save();
+  ownContext.globalCompositeOperation = "difference";
+  ownContext.fillStyle = "white";
+  ownContext.fillRect(0, 0, ownCanvas.width, ownCanvas.height);
+  ownContext.restore();
 }
 
-// Put a picture on the canvas, whole, in the middle.
+// Put a picture on the canvas, whole, in the middle, on the ground that pictures have here.
 async function takePicture(blob) {
   let bitmap;
   try {
@@ -115,25 +117,14 @@ async function takePicture(blob) {
     element("own-note").textContent = "This is no picture that the browser can read.";
     return;
   }
-  const scale = Math.min(ownCanvas.width / bitmap.width, ownCanvas.height / bitmap.height);
-  const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(scale * side)));
-  const whole = make("canvas", { width, height });
-  const context = whole.getContext("2d", { willReadFrequently: true });
-  const other = rim(copied(bitmap, 64, 64));
-  const opposite = facts.channels === 1 && Math.abs(other - paint.ground) > 128;
-  context.fillStyle = `rgb(${paint.ground} ${paint.ground} ${paint.ground})`;
-  if (opposite) context.fillStyle = `rgb(${255 - paint.ground} ${255 - paint.ground} ${255 - paint.ground})`;
-  context.fillRect(0, 0, width, height);
-  context.drawImage(resized(bitmap, width, height), 0, 0);
-  clearOwn();
-  const onto = ownCanvas.getContext("2d");
-  if (opposite) {
-    invertOwn();
-    onto.drawImage(whole, Math.round((ownCanvas.width - width) / 2), Math.round((ownCanvas.height - height) / 2));
-    invertOwn();
-  } else {
-    onto.drawImage(whole, Math.round((ownCanvas.width - width) / 2), Math.round((ownCanvas.height - height) / 2));
-  }
+  const { width, height } = ownCanvas;
+  const scale = Math.min(width / bitmap.width, height / bitmap.height);
+  const [w, h] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(scale * side)));
+  const opposite = facts.channels === 1 && Math.abs(rim(copied(bitmap, 64, 64)) - paint.ground) > 128;
+  ownContext.fillStyle = grey(opposite ? 255 - paint.ground : paint.ground);
+  ownContext.fillRect(0, 0, width, height);
+  ownContext.drawImage(resized(bitmap, w, h), Math.round((width - w) / 2), Math.round((height - h) / 2));
+  if (opposite) invertOwn();
   element("own-note").textContent = opposite ? "Inverted, since its ground is unlike that of the pictures here." : "";
   encodeOwn();
 }
@@ -148,8 +139,8 @@ async function takeFrom({ files: [file] }) {
 function drawOn(event) {
   const box = ownCanvas.getBoundingClientRect();
   const place = [((event.clientX - box.left) / box.width) * ownCanvas.width, ((event.clientY - box.top) / box.height) * ownCanvas.height];
-  const context = ownCanvas.getContext("2d");
-  context.strokeStyle = facts.channels === 3 ? element("own-color").value : `rgb(${paint.ink} ${paint.ink} ${paint.ink})`;
+  const context = ownContext;
+  context.strokeStyle = facts.channels === 3 ? element("own-color").value : grey(paint.ink);
   context.lineWidth = ownCanvas.width * Number(element("own-brush").value);
   context.lineCap = context.lineJoin = "round";
   context.beginPath();

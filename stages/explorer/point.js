@@ -64,8 +64,8 @@ function thumbnail(point, caption, { pair = false, name = nameOf(point) } = {}) 
 
 // With its reconstruction and its error.
 function pairOf(point, epoch) {
-  const short = data.snapshots[epoch].errors[point].toPrecision(2);
-  return thumbnail(point, short, { pair: true, name: `${nameOf(point)}, error ${errorOf(point, epoch)}` });
+  const error = data.snapshots[epoch].errors[point].toPrecision(2);
+  return thumbnail(point, error, { pair: true, name: `${nameOf(point)}, error ${error}` });
 }
 
 function describe(target, entries) {
@@ -88,9 +88,10 @@ function showPoint() {
 }
 
 const neighborButtons = (nearest) =>
-  nearest.map(({ point, distance }) =>
-    thumbnail(point, distance.toPrecision(2), { name: `${nameOf(point)}, at a distance of ${distance.toPrecision(3)}` }),
-  );
+  nearest.map(({ point, distance }) => {
+    const far = distance.toPrecision(2);
+    return thumbnail(point, far, { name: `${nameOf(point)}, at a distance of ${far}` });
+  });
 
 function showNeighbors() {
   const nearest = neighborsOf(state.point, state.epoch);

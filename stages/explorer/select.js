@@ -67,12 +67,10 @@ function drawOutline(context, { left, top }) {
 // A ring about each selected point, but where they are alone anyway.
 function drawSelected(context) {
   if (!state.selected.length || state.isolated) return;
-  const { left, top } = plotBox.getBoundingClientRect();
   const rings = new Path2D();
   for (const point of state.selected) {
-    const place = plot.screenOf(point);
-    if (!place) continue;
-    const [x, y] = [place[0] - left, place[1] - top];
+    if (!isShown(point)) continue;
+    const [x, y] = pixel(screen, point);
     rings.moveTo(x + 7, y);
     rings.arc(x, y, 7, 0, 2 * Math.PI);
   }
