@@ -16,9 +16,8 @@ from torch import nn
 from stages.shared.arrays import Uint8
 from stages.shared.formats import write_csv, write_json
 from stages.shared.latents.table import header
-from stages.shared.model.architecture import dense
-from stages.shared.model.autoencoder import Autoencoder
-from stages.shared.model.operations import Operation, split
+from stages.shared.model.operations import Operation
+from tests.inputs import random_autoencoder, write_download
 from tests.project import ROOT, Project
 
 NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot"]
@@ -77,18 +76,6 @@ def garments(count: int, labels: NDArray[np.int64], channels: int, random: np.ra
     return images
 
 
-def operations(descriptions: list[dict[str, Any]], random: np.random.Generator) -> list[Operation]:
-    """Random weights for what is described: of a spread that keeps the activations', biases of 0.3."""
-    made = []
-    for description in descriptions:
-        kind, settings = split(description)
-        spreads = (0.3 if len(shape) == 1 else (2 / shape[1]) ** 0.5 for shape in kind.shapes(settings).values())
-        shapes = kind.shapes(settings).values()
-        tensors = tuple(random.normal(0, s, shape).astype(np.float32) for s, shape in zip(spreads, shapes, strict=True))
-        made.append(Operation(description["kind"], settings, tensors))
-    return made
-
-
 def blend(first: list[Operation], second: list[Operation], share: float) -> list[Operation]:
     return [
         replace(
@@ -124,10 +111,8 @@ def make(
     (root / "params.yaml").write_text(yaml.safe_dump({"explore": SECTION | {"cloud": cloud}}))
 
     training = {"layers": list(hidden), "latent_size": latent_size, "activation": activation, "epochs": epochs}
-    parts = dense(784 * channels, hidden, latent_size, activation)
     start, end = (
-        Autoencoder(operations(parts[0], random), operations(parts[1], random), 28, 28, channels, training)
-        for _ in "ab"
+        random_autoencoder(random, (28, 28, channels), hidden, latent_size, activation, training) for _ in "ab"
     )
     (root / "data/train/checkpoints").mkdir(parents=True)
     for epoch in range(1, epochs + 1):
@@ -139,9 +124,8 @@ def make(
     rows = [[epoch, 0.1 / epoch, 0.11 / epoch] for epoch in range(1, epochs + 1)]
     write_csv(root / "data/train/loss.csv", ["epoch", "train_loss", "test_loss"], rows)
 
-    (root / "data/download").mkdir()
-    np.save(root / "data/download/train_images.npy", made.images)
-    np.save(root / "data/download/train_labels.npy", labels.astype(np.uint16))
+    split = made.images, labels.astype(np.uint16)
+    write_download(root, split, split, names, dataset)
 
     (root / "data/extract").mkdir()
     table = [

@@ -102,7 +102,7 @@ def points_in(explorer: Explorer, selector: str) -> list[int]:
 
 def flat_images(run: Made) -> NDArray[np.float32]:
     """[N, pixels], in [0, 1]."""
-    return run.images.reshape(len(run.images), -1).astype(np.float32) / 255
+    return (run.images.reshape(len(run.images), -1) / 255).astype(np.float32)
 
 
 def errors_of(run: Made, epoch: int | None = None) -> NDArray[np.float32]:
@@ -220,7 +220,7 @@ def test_the_cloud_of_training_latents_decodes_under_the_mouse(visit: Open, made
     )
     assert explorer.get("document.querySelector('#hover-image').checkVisibility()") is False
     explorer.get("([i, x, y]) => { explorer.plot.cloudPressed(i, x, y); }", [index, *place])
-    np.testing.assert_allclose(explorer.state("latent"), latents[point], atol=0.002 * np.ptp(latents))
+    np.testing.assert_allclose(explorer.state("latent"), latents[point], atol=0.002 * float(np.ptp(latents)))
     label = int(run.labels[point])
     explorer.set(f"{{hidden: new Set([{label}])}}")
     hidden = explorer.get("n => Array.from({length: n}, (_, i) => explorer.plot.screenOf(i) === null)", len(latents))
@@ -310,7 +310,7 @@ def test_confusions_and_errors_are_those_of_an_oracle(visit: Open, run: Made) ->
 
 def test_the_most_confused_can_be_looked_at(visit: Open, run: Made) -> None:
     explorer = visit()
-    explorer.wait("document.querySelector('#errors-worst button')")
+    explorer.wait("document.querySelector('#errors-worst button') !== null")
     said = re.match(r"(.+) is taken for (.+) the most", text(explorer, "#errors-worst"))
     assert said
     one, other = (NAMES.index(name) for name in said.groups())
@@ -346,7 +346,10 @@ def marker(explorer: Explorer, point: int) -> NDArray[np.uint8]:
     x, y = explorer.screen_of(point)
     box = explorer.box("#plot")
     ratio = explorer.get("devicePixelRatio")
-    return canvas(explorer, "#plot canvas", ((x - box["x"]) * ratio, (y - box["y"]) * ratio, 1, 1))[0, 0]
+    found: NDArray[np.uint8] = canvas(explorer, "#plot canvas", ((x - box["x"]) * ratio, (y - box["y"]) * ratio, 1, 1))[
+        0, 0
+    ]
+    return found
 
 
 def test_color_by_error(visit: Open, run: Made) -> None:
@@ -505,9 +508,9 @@ def png(image: NDArray[np.uint8], scale: int = 8) -> str:
 GIVE = """([text, type, event]) => {
   const data = new DataTransfer();
   data.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], "picture", {type}));
-  const options = {bubbles: true, cancelable: true};
-  document.body.dispatchEvent(event === "drop" ? new DragEvent("drop", {...options, dataTransfer: data})
-    : new ClipboardEvent("paste", {...options, clipboardData: data}));
+  const made = new Event(event, {bubbles: true, cancelable: true}); // Firefox fills no ClipboardEvent
+  made[event === "drop" ? "dataTransfer" : "clipboardData"] = data;
+  document.body.dispatchEvent(made);
 }"""
 
 
@@ -523,7 +526,7 @@ def test_a_picture_from_outside_is_encoded_as_pytorch_does(
     explorer.wait("explorer.state.own !== null")
     latents = run.encode()
     own = explorer.state("own")
-    np.testing.assert_allclose(own["latent"], latents[33], atol=0.01 * np.ptp(latents))
+    np.testing.assert_allclose(own["latent"], latents[33], atol=0.01 * float(np.ptp(latents)))
     assert own["error"] == pytest.approx(errors_of(run)[33], rel=0.02)
     np.testing.assert_allclose(canvas(explorer, "#own-seen"), shown(flat_images(run)[33], channels), atol=2)
     np.testing.assert_allclose(

@@ -138,7 +138,12 @@ async function takePicture(blob) {
   encodeOwn();
 }
 
-const pictureIn = (list) => [...(list ?? [])].find((item) => item.type.startsWith("image/")) ?? null;
+// Take the first file that came by a drop or from the clipboard, and show what comes of it.
+async function takeFrom({ files: [file] }) {
+  if (!file) return;
+  await takePicture(file);
+  element("own-card").scrollIntoView({ block: "nearest" });
+}
 
 function drawOn(event) {
   const box = ownCanvas.getBoundingClientRect();
@@ -216,13 +221,9 @@ function buildOwn() {
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault();
-    const [file] = event.dataTransfer.files;
-    if (file) takePicture(file).then(() => element("own-card").scrollIntoView({ block: "nearest" }));
+    takeFrom(event.dataTransfer);
   });
-  addEventListener("paste", ({ clipboardData }) => {
-    const item = pictureIn(clipboardData.items);
-    if (item) takePicture(item.getAsFile()).then(() => element("own-card").scrollIntoView({ block: "nearest" }));
-  });
+  addEventListener("paste", (event) => takeFrom(event.clipboardData));
   plot.layers.push(drawOwnMark);
   padMarks.push((context) => state.own && state.epoch === last && starAt(context, padPlace(state.own.latent)));
   watch(["own", "epoch"], showOwn);
