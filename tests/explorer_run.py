@@ -98,11 +98,14 @@ def make(
     names: list[str] = NAMES,
     channels: int = 1,
     cloud: bool = False,
+    ends: tuple[int, int] | None = None,  # the first and the last index
 ) -> Made:
     random = np.random.default_rng(latent_size)
     labels = random.integers(0, len(names) or 10, count)
-    indices = np.sort(random.choice(10 * count, count, replace=False))
-    made = Made(root, garments(count, labels, channels, random), labels, indices, activation, epochs)
+    positions = np.sort(random.choice(10 * count, count, replace=False))
+    if ends:
+        positions[[0, -1]] = ends
+    made = Made(root, garments(count, labels, channels, random), labels, positions, activation, epochs)
     (root / "data").mkdir(parents=True)
     (root / "stages").symlink_to(ROOT / "stages")
     (root / "params.yaml").write_text(yaml.safe_dump({"explore": SECTION | {"cloud": cloud}}))
@@ -127,7 +130,7 @@ def make(
     (root / "data/extract").mkdir()
     table = [
         [index, *([label, names[label]] if names else []), *latent]
-        for index, label, latent in zip(indices, labels, model.encode(made.images), strict=True)
+        for index, label, latent in zip(positions, labels, model.encode(made.images), strict=True)
     ]
     write_csv(root / "data/extract/latents.csv", header(latent_size, bool(names)), table)
     np.save(root / "data/extract/images.npy", made.images)

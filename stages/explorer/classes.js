@@ -4,7 +4,7 @@
 // difference (OKLab) between any two, as normal, protan, deutan and tritan eyes see them (Machado et al. 2009), at a
 // contrast of 3 or more with what they lie on (WCAG 1.4.11). The controls are grey, so that color always means a class.
 const COLORS = {
-  light: ["#116495", "#530d35", "#0f9e66", "#aa135d", "#d431ff", "#414b00", "#fc450b", "#9d7ebb", "#6a00d5", "#100192"],
+  light: ["#026695", "#530d35", "#0f9e66", "#aa135d", "#d734ff", "#434814", "#fc450b", "#9d7ebb", "#7606d7", "#0f0080"],
   dark: ["#8cb2fe", "#ffcfa6", "#00865c", "#fe7bb2", "#d70cff", "#a2b506", "#ed0000", "#8a66af", "#cdff00", "#00fffe"],
 };
 // Shapes say it once more, and tell an eleventh class from the first. All have the same area, in a box of 16.
