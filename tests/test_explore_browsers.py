@@ -550,8 +550,21 @@ def test_one_dimension_has_a_lane_for_each_class(visit: Open, made: Callable[...
     top = explorer.box("#plot")["y"]
     for name, height in zip(NAMES, heights, strict=True):
         assert texts[name] + top == pytest.approx(height, abs=2)
-    order = np.argsort(run.encode()[:, 0])
+    latents = run.encode()[:, 0]
+    order = np.argsort(latents)
     assert (np.diff(on_screen[order, 0]) > -1e-3).all()
+    # The sliders' cursor crosses all lanes.
+    explorer.set(f"{{latent: [{latents[7]}], hidden: new Set([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])}}")
+    columns = explorer.get(
+        """() => {
+          const canvas = document.querySelectorAll('#plot canvas')[1], box = canvas.getBoundingClientRect();
+          const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+          const filled = Array(canvas.width).fill(0);
+          for (let i = 3; i < data.length; i += 4) if (data[i] > 200) filled[((i - 3) / 4) % canvas.width]++;
+          return filled.map((n, x) => [n, box.x + x * box.width / canvas.width]).filter(([n]) => n > canvas.height / 2);
+        }"""
+    )
+    assert np.mean([x for _, x in columns]) == pytest.approx(on_screen[7, 0], abs=2)
 
 
 def test_single_keys_can_be_switched_off(visit: Open) -> None:
