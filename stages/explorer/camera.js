@@ -7,7 +7,8 @@ const dimensions = Math.min(3, size); // of the plot
 const flat = dimensions < 3;
 const lanes = dimensions === 1; // one latent dimension leaves the other axis to the classes
 const FIRST = { azimuth: 0.9, elevation: 0.36 }; // radians
-const NEARNESS = 0.35; // 1 / the eye's distance: no point of the box is ever behind it
+const NEARNESS = 0.35; // 1 / the eye's distance from the middle of a box of side 1, or of a larger one that is seen whole
+const CLOSEST = 0.1; // of that distance: what is nearer yet is drawn as if it were there
 const STEEPEST = 1.55;
 const ZOOMS = [0.25, 200];
 const LABELS = { across: 42, above: 10, below: 36 }; // pixels round the box
@@ -99,11 +100,12 @@ function directions(azimuth, elevation) {
 // elevation: turning it doesn't push it out.
 function fitted(sides, width, height, elevation) {
   let [across, low, high] = [0, 0, 0];
+  const nearness = NEARNESS / Math.max(1, ...sides);
   for (let azimuth = 0; azimuth < Math.PI; azimuth += Math.PI / 12) {
     const { right, up, toward } = directions(azimuth, elevation);
     for (let corner = 0; corner < 8; corner++) {
       const place = sides.map((side, i) => (corner & (1 << i) ? side : -side) / 2);
-      const near = 1 / (1 - NEARNESS * dot(toward, place));
+      const near = 1 / (1 - nearness * dot(toward, place));
       across = Math.max(across, Math.abs(dot(right, place)) * near);
       low = Math.min(low, dot(up, place) * near);
       high = Math.max(high, dot(up, place) * near);
@@ -132,6 +134,9 @@ function boxView(axes, { width, height }) {
   return [FIRST.azimuth, FIRST.elevation, scale(heldSides) / scale(sides), ...center];
 }
 
+// Who zooms out steps back; who zooms in looks through a longer lens, so that points never end up behind the eye.
+const nearnessAt = (zoom) => NEARNESS * Math.min(1, zoom);
+
 // {right, up, toward}: [weight, weight, weight, constant] on places; x and y of the middle; scale in pixels.
 function turntable(axes, { width, height }) {
   const view = boxView(axes, { width, height });
@@ -154,7 +159,7 @@ function turntable(axes, { width, height }) {
     up: row(up),
     toward: row(toward),
     scale: zoom * scale,
-    nearness: NEARNESS,
+    nearness: nearnessAt(zoom),
     x: width / 2,
     y: height / 2 + down,
   };
@@ -193,7 +198,7 @@ const along = (row, place) => row[0] * place[0] + row[1] * place[1] + row[2] * (
 // A place in pixels of the canvas, and its depth, which grows towards the eye.
 function project(lens, place) {
   const depth = along(lens.toward, place);
-  const scale = lens.scale / (1 - lens.nearness * depth);
+  const scale = lens.scale / Math.max(CLOSEST, 1 - lens.nearness * depth);
   return [lens.x + scale * along(lens.right, place), lens.y - scale * along(lens.up, place), depth];
 }
 
@@ -203,7 +208,7 @@ function projectAll(lens, places, number, { x, y, depth }) {
   for (let i = 0, k = 0; i < number; i++, k += 3) {
     const [a, b, c] = [places[k], places[k + 1], places[k + 2]];
     const near = t0 * a + t1 * b + t2 * c + t3;
-    const size = scale / (1 - nearness * near);
+    const size = scale / Math.max(CLOSEST, 1 - nearness * near);
     x[i] = lens.x + size * (r0 * a + r1 * b + r2 * c + r3);
     y[i] = lens.y - size * (u0 * a + u1 * b + u2 * c + u3);
     depth[i] = near;
@@ -244,8 +249,8 @@ function zoomedView(lens, factor, place) {
   const offset = at.map((value, i) => value - center[i]);
   // The middle nears the place, which brings its depth nearer to 0; what that does to its pixels is taken back.
   const near = dot(toward, offset);
-  const before = 1 / (1 - NEARNESS * near);
-  const after = 1 / (1 - (NEARNESS * near) / grown);
+  const before = 1 / Math.max(CLOSEST, 1 - lens.nearness * near);
+  const after = 1 / Math.max(CLOSEST, 1 - (nearnessAt(wanted) * near) / grown);
   const shift = 1 / grown - before / (grown * after);
   const moved = center.map((value, i) => {
     const inPlane = dot(right, offset) * right[i] + dot(up, offset) * up[i];
@@ -259,7 +264,7 @@ function placeUnder(lens, x, y, depth = 0) {
   if (flat) return [(x - lens.x - lens.right[3]) / lens.right[0], (lens.y - y - lens.up[3]) / lens.up[1]];
   const [, , , ...center] = lens.view;
   const { right, up, toward } = lens.directions;
-  const scale = lens.scale / (1 - NEARNESS * depth);
+  const scale = lens.scale / Math.max(CLOSEST, 1 - lens.nearness * depth);
   const [across, high] = [(x - lens.x) / scale, (lens.y - y) / scale];
   return [0, 1, 2].map((i) => {
     const at = center[i] + across * right[i] + high * up[i] + depth * toward[i];

@@ -30,7 +30,7 @@ const forced = matchMedia("(forced-colors: active)");
 const paper = matchMedia("print");
 let printing = false;
 
-// Paper is light, whatever the screen is; forced colours have a ground of their own.
+// Paper is light, whatever the screen is; forced colors have a ground of their own.
 function isDark() {
   if (printing) return false;
   if (forced.matches) return luminance(themed("surface")) < 0.18;
@@ -128,7 +128,7 @@ function buildTheme() {
 
 const themedColors = new Map();
 
-// The colour that the style sheet gives a name, for the current theme.
+// The color that the style sheet gives a name, for the current theme.
 function themed(name) {
   if (!themedColors.has(name)) {
     const probe = make("span");

@@ -1,4 +1,4 @@
-// The loss curve, as SVG: the style sheet colours it.
+// The loss curve, as SVG: the style sheet colors it.
 
 const curve = element("curve");
 const CURVE_MARGIN = { left: 52, right: 10, top: 12, bottom: 40 };

@@ -1,5 +1,5 @@
-// Markers as pixels. A look (colour and shape) is drawn once by the canvas, at each of a few fractions of a pixel, and
-// then copied: ten thousand of them take a sixth of a frame, where the canvas itself takes two frames.
+// Markers as pixels. A look (color and shape) is drawn once by the canvas, at each of a few fractions of a pixel, and then
+// copied: with ten thousand of them the canvas's own drawImage takes longer than a frame.
 
 const PHASES = 3; // fractions of a pixel, each way
 const MOST = { size: 10.5, alpha: 1 };
@@ -33,10 +33,8 @@ function stamp({ color, shape, outline }, size, alpha, dx, dy) {
   const { canvas } = scratch;
   canvas.width = canvas.height = side; // this clears it
   scratch.fillStyle = color;
-  scratch.lineWidth = 1.6;
   scratch.strokeStyle = outline;
   scratch.lineJoin = "round";
-  scratch.globalAlpha = 1;
   const rim = size > 7 * ratio();
   scratch.lineWidth = rim ? 1.4 : 0.001;
   drawShape(scratch, shape, half + dx, half + dy, size);

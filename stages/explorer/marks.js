@@ -1,4 +1,4 @@
-// What lies on top of the points, always: the chosen one's ring, lines to its neighbours, the interpolation's line, the
+// What lies on top of the points, always: the chosen one's ring, lines to its neighbors, the interpolation's line, the
 // cursor of the sliders. What belongs to a hidden class is not drawn.
 
 const marked = {}; // what is drawn now, in places: {chosen, neighbors, line, cursor}, null where not
@@ -14,7 +14,7 @@ function placeMarks() {
   marked.cursor = decodes ? plot.placeOfLatent(state.latent) : null;
 }
 
-// Lines lie over the points: a rim in the colour of the ground parts them from what is below.
+// Lines lie over the points: a rim in the color of the ground parts them from what is below.
 function stroke(context, color, width, draw) {
   for (const [style, thick] of [[themed("surface"), width + 2.5], [color, width]]) {
     context.strokeStyle = style;

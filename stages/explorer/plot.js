@@ -1,7 +1,7 @@
 // The plot: the points among their axes, and what the rest of the page marks among them.
 //
 // Two canvases: the points with their axes, drawn again when these change, and over them what moves more often (the
-// chosen point and its neighbours, the line of the interpolation, the cursor). What is asked for is drawn once, in the
+// chosen point and its neighbors, the line of the interpolation, the cursor). What is asked for is drawn once, in the
 // next frame. For the page's other parts:
 //
 //   plot.redraw(part)            draw again in the next frame: "points" (all of it), or "marks" (what lies on top)
@@ -9,7 +9,7 @@
 //   plot.pointAt(x, y, reach)    the shown point at a place of the window (the foremost one that covers it, else the
 //                                nearest within `reach` pixels), or null
 //   plot.pointsIn(polygon)       the shown points within a polygon of window places [[x, y], …], for a box or a lasso
-//   plot.color(colorOf)          colour points by colorOf(point), a CSS colour (few different ones: each is stamped), in
+//   plot.color(colorOf)          color points by colorOf(point), a CSS color (few different ones: each is stamped), in
 //                                the place of their class's; null: by class. Call it again where its answers change.
 //   plot.isolate(points)         show no other points than those of this Set; null: all
 //   plot.thumbnails(draw)        draw(context, point, x, y) in canvas pixels in the place of each marker; null: markers
@@ -29,7 +29,7 @@ const plotSize = { width: 0, height: 0, frame: null };
 
 let positions = []; // by epoch, as they are asked for: Float32Array [count * 3]
 let shown = null; // the positions drawn now, which move from one epoch's to the next
-const screen = screenOf(count); // of the points, in the pixels of the canvas
+const screen = columnsOf(count); // of the points, in the pixels of the canvas
 let looks = { of: new Uint16Array(count), list: [] };
 let stamps = null;
 let cloud = null;
@@ -38,7 +38,7 @@ let colorOfPoint = null;
 let isolated = null;
 let drawThumbnail = null;
 
-function screenOf(number) {
+function columnsOf(number) {
   const column = () => new Float32Array(number);
   return { x: column(), y: column(), depth: column(), order: new Uint32Array(number), shown: new Uint8Array(number), number: 0 };
 }
@@ -63,7 +63,7 @@ const plot = {
   },
   placeOf: (point) => Array.from(shown.subarray(3 * point, 3 * point + 3)),
   placeOfLatent: (latent) => Array.from(placesOf(latent, 1, () => laneAxis.range[0])), // below the lanes
-  lens: () => (flat ? flatLens : turntable)(shownAxes(), plotSize),
+  lens: lensNow,
   screenOf(point) {
     if (!isShown(point)) return null;
     const { left, top } = plotBox.getBoundingClientRect();
@@ -77,13 +77,22 @@ const plot = {
   texts: () => texts,
 };
 
+let known = { of: [] };
+
+// The lens for what is shown now, the same object until something changes it.
+function lensNow() {
+  const of = [state.view, state.axes, state.proportions, shown, plotSize.width, plotSize.height];
+  if (of.some((value, i) => value !== known.of[i])) known = { ...(flat ? flatLens : turntable)(shownAxes(), plotSize), of };
+  return known;
+}
+
 const labelOf = (point) => facts.labels[point] ?? 0;
 const isShown = (point) => !state.hidden.has(facts.labels[point]) && (!isolated || isolated.has(point));
 const positionsOf = (epoch) => (positions[epoch] ??= placesOf(data.snapshots[epoch].latents, count, labelOf));
 
 function setCloud(next) {
   cloud = next && { ...next, number: next.latents.length / size, looks: null };
-  if (cloud) cloud.screen = screenOf(cloud.number);
+  if (cloud) cloud.screen = columnsOf(cloud.number);
   placeCloud();
   redraw("points");
 }
@@ -92,7 +101,7 @@ function placeCloud() {
   if (cloud) cloud.places = placesOf(cloud.latents, cloud.number, (i) => cloud.labels?.[i] ?? 0);
 }
 
-// Each pair of colour and shape gets a number, and each point that of its own.
+// Each pair of color and shape gets a number, and each point that of its own.
 function findLooks(colorOf) {
   const known = new Map();
   const list = [];
@@ -126,14 +135,14 @@ function resize() {
 
 function drawPoints() {
   const { width, height } = plotSize;
-  const lens = plot.lens();
+  const view = plot.lens();
   const context = pointsContext;
   context.setTransform(ratio(), 0, 0, ratio(), 0, 0);
   context.fillStyle = themed("surface");
   context.fillRect(0, 0, width, height);
   texts = [];
-  drawAxes(context, lens, plotSize, texts);
-  const fine = fineLens(lens); // markers know no transform
+  drawAxes(context, view, plotSize, texts);
+  const fine = fineLens(view); // markers know no transform
   projectAll(fine, shown, count, screen);
   for (let point = 0; point < count; point++) screen.shown[point] = isShown(point);
   screen.number = sortByDepth(screen.depth, count, screen.shown, screen.order);
