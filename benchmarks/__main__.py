@@ -9,6 +9,7 @@ import torch
 from benchmarks import data as data_module
 from benchmarks.growth import growth
 from benchmarks.measure import machine
+from benchmarks.pictures import pictures
 from benchmarks.pipeline import pipeline
 from benchmarks.throughput import throughput
 from benchmarks.time_to_loss import time_to_loss
@@ -22,7 +23,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="alternating rounds of the throughput (default 15)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
-    parser.add_argument("--only", nargs="+", metavar="PART", help="throughput, time-to-loss, pipeline, growth")
+    parser.add_argument(
+        "--only", nargs="+", metavar="PART", help="throughput, pictures, time-to-loss, pipeline, growth"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "docs", help="folder for the tables and the plot (docs/)")
     arguments = parser.parse_args()
 
@@ -32,6 +35,7 @@ def main() -> None:
     picture = arguments.output / "growth.png"
     parts: dict[str, tuple[str, Callable[[], str]]] = {
         "throughput": ("Training throughput", lambda: throughput(data, device, arguments.threads, arguments.rounds)),
+        "pictures": ("A folder of pictures", lambda: pictures(5)),
         "time-to-loss": ("Time to loss", lambda: time_to_loss(data, device, arguments.threads)),
         "pipeline": ("The pipeline", lambda: pipeline(data)),
         "growth": ("Growth", lambda: growth(data, device, arguments.threads, picture) + "\n\n![growth](growth.png)"),

@@ -7,46 +7,40 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from stages.download import MIRROR_VARIABLE, fetch_fashion_mnist
-from stages.shared.images.dataset import Classes, read_images, read_labels
-from stages.shared.arrays import Uint8
-from stages.shared.images.garments import GARMENTS, draw
-
-DOWNLOAD = Path("data/download")
+from stages.shared.arrays import Uint8, Uint16
+from stages.shared.images.dataset import DESCRIPTION, Dataset, read_images, read_labels
+from stages.shared.images.known import Known, mirror_variable
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: images uint8 [N, height, width], labels uint8 [N]."""
+    """A data set: images uint8 [N, height, width, channels], labels uint16 [N]."""
 
     dataset: str
     classes: list[str]
     train_images: Uint8
-    train_labels: Uint8
+    train_labels: Uint16
     test_images: Uint8
-    test_labels: Uint8
+    test_labels: Uint16
 
 
 def load() -> Data:
     """The files of `data/download` if they are Fashion-MNIST, else the mirror's if one is named, else synthetic."""
-    if (DOWNLOAD / "dataset.json").exists() and Classes.read(DOWNLOAD / "dataset.json").dataset == "fashion-mnist":
-        return _downloaded()
-    if os.environ.get(MIRROR_VARIABLE):
-        with TemporaryDirectory() as folder:
-            classes, splits = fetch_fashion_mnist(Path(folder))
-            (_, *train), (_, *test) = splits
-        return Data("fashion-mnist", classes, *train, *test)
-    images, labels = draw(7000, seed=0)
-    return Data("synthetic", list(GARMENTS), images[:6000], labels[:6000], images[6000:], labels[6000:])
+    if DESCRIPTION.exists() and Dataset.read().name == "fashion-mnist":
+        return _downloaded(Dataset.read())
+    named = os.environ.get(mirror_variable("fashion-mnist"))
+    known = Known.load(Path(f"data/{'fashion-mnist' if named else 'synthetic'}.yaml"))
+    with TemporaryDirectory() as folder:
+        splits = known.read(Path(folder))
+    return Data(known.name, known.classes, *splits["train"], *splits["test"])
 
 
-def _downloaded() -> Data:
-    classes = Classes.read(DOWNLOAD / "dataset.json")
+def _downloaded(dataset: Dataset) -> Data:
     arrays = []
     for split in ("train", "test"):
-        images = read_images(DOWNLOAD / f"{split}_images.npy")
-        arrays += [images, read_labels(DOWNLOAD / f"{split}_labels.npy", len(images), len(classes.names))]
-    return Data(classes.dataset, classes.names, *arrays)
+        images = read_images(split)
+        arrays += [images, read_labels(split, len(images), len(dataset.classes))]
+    return Data(dataset.name, dataset.classes, *arrays)
 
 
 def tile(images: Uint8, count: int, path: Path) -> None:

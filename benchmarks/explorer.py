@@ -2,13 +2,14 @@
 
 Each round opens every page anew, in an order that alternates, and goes on it by real mouse: medians over the rounds are
 printed as a table, and written to the file that --output names. A frame is the time between two calls of
-requestAnimationFrame while the mouse moves.
+requestAnimationFrame while the mouse moves. A cloud of training latents is shown where the page has one.
 """
 
 import argparse
 import os
 import shutil
 import statistics
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from benchmarks.measure import table
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 WINDOW = {"width": 1440, "height": 900}
-MOVES = 60  # of the mouse, in one drag
+MOVES = 60  # of the mouse, in one drag, at most
+SECONDS = 20  # of a drag, at most
 Figures = dict[str, float]
 
 START = """() => {
@@ -30,7 +32,9 @@ START = """() => {
   window.ticking = requestAnimationFrame((now) => { before = now; window.ticking = requestAnimationFrame(tick); });
 }"""
 STOP = "() => { cancelAnimationFrame(ticking); return frames_; }"
-FACTS = "() => { const f = JSON.parse(document.getElementById('facts').textContent); return [f.indices.length, f.epochs]; }"
+FACTS = (
+    "() => { const f = JSON.parse(document.getElementById('facts').textContent); return [f.indices.length, f.epochs]; }"
+)
 
 
 def drag(page: Page, selector: str, path: Sequence[tuple[float, float]]) -> float:
@@ -44,8 +48,11 @@ def drag(page: Page, selector: str, path: Sequence[tuple[float, float]]) -> floa
     page.mouse.move(*places[1])
     page.wait_for_timeout(300)
     page.evaluate(START)
+    end = time.monotonic() + SECONDS
     for place in places[2:]:
         page.mouse.move(*place)
+        if time.monotonic() > end:
+            break
     frames = page.evaluate(STOP)
     page.mouse.up()
     page.wait_for_timeout(300)
@@ -61,6 +68,9 @@ def measure(browser: Browser, path: Path) -> Figures:
     page.wait_for_selector("html[data-ready]", state="attached")
     interactive = page.evaluate("performance.getEntriesByName('interactive')[0].startTime")
     page.wait_for_timeout(1500)
+    if page.locator("#show-cloud").is_visible():
+        page.check("#show-cloud")
+        page.wait_for_timeout(500)
     turn = [(0.1 + 0.8 * k / MOVES, 0.3 + 0.3 * k / MOVES) for k in range(MOVES)]
     slide = [(0.3 + 0.4 * k / MOVES, 0.5) for k in range(MOVES)]
     figures = {"interactive": interactive, "turn": drag(page, "#plot", turn), "slide": drag(page, "#z1", slide)}

@@ -19,6 +19,7 @@ RECIPE: dict[str, Any] = {
     "activation": "relu",
     "epochs": 1,
     "batch_size": 64,
+    "optimizer": "adam",
     "learning_rate": 0.005,
     "schedule": "constant",
     "seed": 0,
@@ -51,25 +52,25 @@ def measure(path: str, images: int, recipe: dict[str, Any], device: str, threads
     import torch
 
     from benchmarks.measure import seconds
-    from stages.shared.images.dataset import read_images
+    from stages.shared.formats import read_array
     from stages.train import Params, choose_device, train
 
     on = choose_device(device)
-    before = _peak()
+    before = peak()
     p = Params.model_validate(recipe | {"device": device, "threads": threads})
-    data = read_images(Path(path))[:images]
+    data = read_array(Path(path), "uint8", (None, None, None, None))[:images]
     with TemporaryDirectory() as folder:
         taken = seconds(lambda: train(p, data, data[: images // 6], on, Path(folder)), on)
     on_device = torch.cuda.max_memory_allocated() if on.type == "cuda" else 0
     return {
         "seconds": taken,
-        "memory": (_peak() - before) / 2**20,
+        "memory": (peak() - before) / 2**20,
         "device memory": on_device / 2**20,
         "data": data.nbytes / 2**20,
     }
 
 
-def _peak() -> int:
+def peak() -> int:
     """The most memory that this process ever held, in bytes."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux, whose ru_maxrss begins at what the parent process held

@@ -35,10 +35,10 @@ def one_process(tasks: int | None = None) -> ProcessPoolExecutor:
 
     One loop's threads, and how they treat numbers next to zero, are then no other's.
     """
-    return ProcessPoolExecutor(1, get_context("spawn"), _start_children_as_usual, max_tasks_per_child=tasks)
+    return ProcessPoolExecutor(1, get_context("spawn"), _start_children_as_the_platform_does, max_tasks_per_child=tasks)
 
 
-def _start_children_as_usual() -> None:
+def _start_children_as_the_platform_does() -> None:
     set_start_method(None, force=True)  # a spawned process would spawn a DataLoader's workers: seconds an epoch
 
 

@@ -30,7 +30,6 @@ RECIPES: list[tuple[range, dict[str, Any]]] = [  # the seeds, and what each chan
 
 def measure(data: Data, recipe: dict[str, Any], device: torch.device) -> tuple[float, float]:
     """Seconds of the training loop, without test losses and files, and the test MSE."""
-    recipe = recipe | {"layers": [*recipe["layers"], recipe["latent_size"]]}
     for name in ("latent_size", "device", "threads"):
         del recipe[name]
     trainer = Trainer(data.train_images, **recipe, device=device)

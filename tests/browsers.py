@@ -110,7 +110,8 @@ class Explorer:
               let best = [0, 0];
               places.forEach((a, i) => {
                 if (!a) return;
-                const apart = Math.min(...places.map((b, k) => (b && k !== i ? Math.hypot(a[0] - b[0], a[1] - b[1]) : 1e9)));
+                const from = (b, k) => (b && k !== i ? Math.hypot(a[0] - b[0], a[1] - b[1]) : 1e9);
+                const apart = Math.min(...places.map(from));
                 if (apart > best[0]) best = [apart, i];
               });
               return best[1];
@@ -262,9 +263,10 @@ def chromium() -> Iterator[Opener]:
         browser: Browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
         def open_tab(url: str, width: int, height: int, calm: bool = True, touch: bool = False) -> Tab:
-            motion = "reduce" if calm else "no-preference"
             page = browser.new_context(
-                viewport={"width": width, "height": height}, reduced_motion=motion, has_touch=touch
+                viewport={"width": width, "height": height},
+                reduced_motion="reduce" if calm else "no-preference",
+                has_touch=touch,
             ).new_page()
             page.goto(url)
             return ChromiumTab(page)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stages.shared.arrays import Uint8, Uint16
-from stages.shared.formats import write_json
+from stages.shared.formats import write_csv, write_json
 from stages.shared.model.architecture import dense
 from stages.shared.model.autoencoder import Autoencoder
 from stages.shared.model.operations import Operation, split
@@ -61,3 +61,5 @@ def write_download(
         np.save(folder / f"{split_name}_images.npy", images)
         np.save(folder / f"{split_name}_labels.npy", labels if classes else labels[:0])
     write_json(folder / "dataset.json", {"dataset": name, "classes": list(classes)})
+    write_csv(folder / "pictures.csv", ["split", "index", "file"], [])
+    write_csv(folder / "unreadable.csv", ["file", "reason"], [])

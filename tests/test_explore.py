@@ -746,7 +746,7 @@ def test_forced_colors_leave_nothing_out(open_page: Open) -> None:
     assert contrast(rgb(icon[0]), rgb(icon[1])) > 4.5
     for selector in ("h2", ".muted", ".chip", "#curve text", "#figures dt"):
         style = explorer.get(
-            "s => (c => c.closest('svg') ? getComputedStyle(c).fill : getComputedStyle(c).color)(document.querySelector(s))",
+            "s => (c => getComputedStyle(c)[c.closest('svg') ? 'fill' : 'color'])(document.querySelector(s))",
             selector,
         )
         assert contrast(rgb(style), ground) > 4.5, selector
@@ -826,7 +826,9 @@ def test_axe_finds_nothing(open_page: Open, options: dict[str, Any]) -> None:
     explorer.get(AXE.read_text(encoding="utf-8") + ";0")
     for script in ("0", "document.getElementById('show-keys').click()"):
         explorer.get(f"void {script}")
-        found = explorer.get("axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 120))]))")
+        found = explorer.get(
+            "axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 120))]))"
+        )
         assert found == []
 
 

@@ -265,11 +265,12 @@ def test_what_is_chosen_lies_on_top(visit: Open, run: Made) -> None:
               const all = [...document.querySelectorAll('#plot canvas')], canvas = all.at(-1);
               const box = canvas.getBoundingClientRect(), ratio = canvas.width / box.width;
               const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-              const alpha = (px, py) => d.data[4 * (Math.round((py - box.y) * ratio) * canvas.width + Math.round((px - box.x) * ratio)) + 3];
+              const at = (px, py) => [px - box.x, py - box.y].map(v => Math.round(v * ratio));
+              const alpha = (px, py) => (([c, r]) => d.data[4 * (r * canvas.width + c) + 3])(at(px, py));
               let around = 0;
               for (let k = 0; k < 36; k++) {
-                const most = Math.max(...[6, 7, 8, 9, 10, 11, 12].map(r => alpha(x + r * Math.cos(k / 36 * 2 * Math.PI), y + r * Math.sin(k / 36 * 2 * Math.PI))));
-                if (most > 200) around++;
+                const [dx, dy] = [Math.cos(k / 18 * Math.PI), Math.sin(k / 18 * Math.PI)];
+                if ([6, 7, 8, 9, 10, 11, 12].some(r => alpha(x + r * dx, y + r * dy) > 200)) around++;
               }
               return [around, document.elementFromPoint(x, y) === canvas];
             }""",
@@ -302,7 +303,7 @@ def test_markers_of_two_classes_differ_in_shape_on_plot_and_pad(visit: Open, run
     explorer = visit()
     low, high = np.array(explorer.get("['z1', 'z2'].map(id => [+window[id].min, +window[id].max])")).T
     shares = (run.encode()[:, :2] - low) / (high - low)
-    marks = {"plot": [], "pad": []}
+    marks: dict[str, list[NDArray[np.bool_]]] = {"plot": [], "pad": []}
     for label in range(10):
         others = [other for other in range(10) if other != label]
         explorer.set(f"{{hidden: new Set({others})}}")
@@ -413,7 +414,8 @@ def test_any_three_dimensions_can_be_on_the_axes(visit: Open, made: Callable[...
     explorer = visit(run)
     for number, name in enumerate(("z5", "z2", "pc1"), start=1):
         explorer.get(
-            "([id, value]) => { const s = document.getElementById(id); s.value = value; s.dispatchEvent(new Event('change')); }",
+            "([id, value]) => { const s = document.getElementById(id); s.value = value;"
+            "s.dispatchEvent(new Event('change')); }",
             [f"axis-{number}", name],
         )
     explorer.settle()
@@ -446,7 +448,10 @@ def test_nothing_in_the_legend_covers_anything(visit: Open, width: int) -> None:
 
 def test_a_hidden_class_has_no_ring_lines_or_neighbors(visit: Open, run: Made) -> None:
     explorer = visit()
-    empty = "(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.every(v => v === 0))(document.querySelectorAll('#plot canvas')[1])"
+    empty = (
+        "(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.every(v => v === 0))"
+        "(document.querySelectorAll('#plot canvas')[1])"
+    )
     assert not explorer.get(empty)
     explorer.set("{from: 0, to: 1}")
     others = sorted(set(range(10)) - {int(run.labels[0])})
@@ -545,8 +550,21 @@ def test_one_dimension_has_a_lane_for_each_class(visit: Open, made: Callable[...
     top = explorer.box("#plot")["y"]
     for name, height in zip(NAMES, heights, strict=True):
         assert texts[name] + top == pytest.approx(height, abs=2)
-    order = np.argsort(run.encode()[:, 0])
+    latents = run.encode()[:, 0]
+    order = np.argsort(latents)
     assert (np.diff(on_screen[order, 0]) > -1e-3).all()
+    # The sliders' cursor crosses all lanes.
+    explorer.set(f"{{latent: [{latents[7]}], hidden: new Set([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])}}")
+    columns = explorer.get(
+        """() => {
+          const canvas = document.querySelectorAll('#plot canvas')[1], box = canvas.getBoundingClientRect();
+          const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+          const filled = Array(canvas.width).fill(0);
+          for (let i = 3; i < data.length; i += 4) if (data[i] > 200) filled[((i - 3) / 4) % canvas.width]++;
+          return filled.map((n, x) => [n, box.x + x * box.width / canvas.width]).filter(([n]) => n > canvas.height / 2);
+        }"""
+    )
+    assert np.mean([x for _, x in columns]) == pytest.approx(on_screen[7, 0], abs=2)
 
 
 def test_single_keys_can_be_switched_off(visit: Open) -> None:

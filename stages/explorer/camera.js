@@ -68,7 +68,7 @@ function columnOf({ weights, shift, dimension }, latents, number) {
 const laneAxis = { name: "lanes", title: "", range: [-0.5, Math.max(1, facts.classes.length) - 0.5] };
 const shownAxes = () => [...(state.axes ?? firstAxes).map(axisOf), ...(lanes ? [laneAxis] : [])];
 
-// Where `number` latents stand on the axes: Float32Array [number * 3]. Without a label, a latent is in no lane.
+// Where `number` latents stand on the axes: Float32Array [number * 3].
 function placesOf(latents, number, labelAt) {
   const places = new Float32Array(number * 3);
   (state.axes ?? firstAxes).map(axisOf).forEach((axis, k) => {

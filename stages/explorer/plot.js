@@ -62,7 +62,7 @@ const plot = {
     redraw("points");
   },
   placeOf: (point) => Array.from(shown.subarray(3 * point, 3 * point + 3)),
-  placeOfLatent: (latent) => Array.from(placesOf(latent, 1, () => NaN)),
+  placeOfLatent: (latent) => Array.from(placesOf(latent, 1, () => laneAxis.range[0])), // below the lanes
   lens: () => (flat ? flatLens : turntable)(shownAxes(), plotSize),
   screenOf(point) {
     if (!isShown(point)) return null;

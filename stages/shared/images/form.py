@@ -1,7 +1,6 @@
 """One picture brought to the form that all of a data set have: a height, a width, grey or RGB."""
 
 import struct
-import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +60,11 @@ class Form:
 
         Raises one of `UNREADABLE` where it can't be read.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow's, about metadata that are not used here
-            with Image.open(path, formats=FORMATS) as image:
-                # A JPEG is decoded to a fraction of its size right away; it may yet be turned on its side.
-                side = int(_GAP * max(self.height, self.width))
-                image.draft(_MODES[self.color], (side, side))
-                return self.apply(ImageOps.exif_transpose(image))
+        with Image.open(path, formats=FORMATS) as image:
+            # A JPEG is decoded to a fraction of its size right away; it may yet be turned on its side.
+            side = int(_GAP * max(self.height, self.width))
+            image.draft(_MODES[self.color], (side, side))
+            return self.apply(ImageOps.exif_transpose(image))
 
     def apply(self, image: Image.Image) -> Uint8:
         """A picture of any size and mode in this form."""

@@ -1,12 +1,13 @@
 """Pictures written as one array, without all of them in memory at once."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from stages.shared.arrays import Uint8
@@ -24,6 +25,7 @@ def write_pictures(paths: Sequence[Path], form: Form, target: Path) -> tuple[lis
     written: list[int] = []
     bad: list[Refusal] = []
     with (
+        warnings.catch_warnings(action="ignore"),  # Pillow's, about metadata that are not used here
         target.open("wb") as file,
         ThreadPoolExecutor(os.cpu_count()) as threads,  # decoding and resizing leave Python's lock to others
         tqdm(total=len(paths), desc=target.stem, unit=" pictures", leave=False, disable=None) as progress,
@@ -53,6 +55,8 @@ def _read(form: Form, path: Path) -> Uint8 | str:
     """The picture, or why it can't be read."""
     try:
         return form.read(path)
+    except UnidentifiedImageError:
+        return "no picture of a kind that is known, whatever its name"
     except UNREADABLE as error:
         return str(getattr(error, "strerror", None) or error or type(error).__name__)
 

@@ -10,9 +10,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import ToTensor
 
 from benchmarks.data import Data
-from stages.shared.arrays import Uint8
+from stages.shared.arrays import Uint8, Uint16
 
-LAYERS = [128, 64, 12, 3]
+LAYERS = [128, 64, 12]
+LATENT = 3
 BATCH = 64
 RATE = 0.005
 EPOCHS = 10
@@ -21,9 +22,9 @@ EPOCHS = 10
 class Images(Dataset[tuple[Tensor, int]]):
     """torchvision's FashionMNIST with ToTensor(), over arrays: the same work for each item."""
 
-    def __init__(self, images: Uint8, labels: Uint8) -> None:
-        self.images = torch.tensor(images)
-        self.labels = torch.tensor(labels, dtype=torch.int64)
+    def __init__(self, images: Uint8, labels: Uint16) -> None:
+        self.images = torch.tensor(images.squeeze(3))  # [N, height, width]
+        self.labels = torch.tensor(labels.astype("int64"))
         self.transform = ToTensor()
 
     def __len__(self) -> int:
@@ -34,13 +35,13 @@ class Images(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(image.numpy())), label
 
 
-class Usual:
+class Baseline:
     """Model, optimizer and loaders of the tutorials."""
 
     def __init__(self, data: Data, device: torch.device, seed: int = 0) -> None:
         torch.manual_seed(seed)
         pixels = data.train_images[0].size
-        sizes = [pixels, *LAYERS]
+        sizes = [pixels, *LAYERS, LATENT]
         self.model = nn.Sequential(nn.Flatten(), *_half(sizes), *_half(sizes[::-1]), nn.Sigmoid()).to(device)
         self.criterion = nn.MSELoss()
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=RATE)
@@ -52,12 +53,15 @@ class Usual:
     def steps(self) -> Iterator[float]:
         """An epoch, a batch at a time; give its loss."""
         for images, _ in self.train:
-            x = images.to(self.device)
-            loss = self.criterion(self.model(x), x.flatten(1))
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            yield loss.item()
+            yield self.step(images.to(self.device))
+
+    def step(self, x: Tensor) -> float:
+        """Train on a batch, float32 [N, ...] in [0, 1]; give its loss."""
+        loss = self.criterion(self.model(x), x.flatten(1))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
 
     @torch.no_grad()
     def test_loss(self) -> float:
