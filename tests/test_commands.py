@@ -7,23 +7,13 @@ import pytest
 import yaml
 
 from tests.project import ROOT, Project
-
-IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.com"}
-IDENTITY |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
+from tests.versioned import IDENTITY, put_in_git
 
 
 @pytest.fixture
 def versioned(project: Project) -> Project:
     """The finished pipeline in a git repository, committed as a user would."""
-    stages = yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"].values()
-    cached = [f"/{out}\n" for stage in stages for out in stage.get("outs", [])]
-    (project.root / ".gitignore").write_text(
-        "".join([*cached, "__pycache__\n", ".partial\n", "/.dvc/cache\n", "/.dvc/tmp\n"])
-    )
-    project.run("dvc", "config", "--unset", "core.no_scm", check=True)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
-        project.run("git", *command, check=True, env=IDENTITY)
-    return project
+    return put_in_git(project)
 
 
 def shown(project: Project, *command: str) -> Any:
