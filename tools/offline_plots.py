@@ -9,10 +9,14 @@ from pathlib import Path
 import vl_convert
 from dvc_render.html import PAGE_HTML
 
+VEGA_LITE = "5.21"  # the newest of the version 5 that the templates of DVC and of .dvc/plots are in
+
 
 def main(page: str) -> None:
     """Write the page to the path `page`."""
-    Path(page).write_text(PAGE_HTML.replace("{scripts}", f"<script>{vl_convert.javascript_bundle()}</script>"))
+    Path(page).write_text(
+        PAGE_HTML.replace("{scripts}", f"<script>{vl_convert.javascript_bundle(vl_version=VEGA_LITE)}</script>")
+    )
 
 
 if __name__ == "__main__":
