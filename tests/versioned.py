@@ -24,13 +24,19 @@ def dvc(project: Project, *arguments: str, env: dict[str, str] | None = None) ->
 def put_in_git(project: Project) -> Project:
     """The finished pipeline in a git repository, committed as a user would."""
     stages = yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"].values()
-    cached = [f"/{out}\n" for stage in stages for out in stage.get("outs", [])]
-    (project.root / ".gitignore").write_text("".join([*cached, "__pycache__\n", ".partial*\n"]))
+    entries = [entry for stage in stages for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    (project.root / ".gitignore").write_text("".join([*map(ignored, entries), "__pycache__\n", ".partial*\n"]))
     (project.root / ".dvc" / ".gitignore").write_text("/cache\n/tmp\n/config.local\n")
     git(project, "init", "--quiet", "--initial-branch", "main")
     dvc(project, "config", "--unset", "core.no_scm")
     commit(project, "first")
     return project
+
+
+def ignored(entry: str | dict[str, dict[str, object]]) -> str:
+    """The line of .gitignore for an output of dvc.yaml, if DVC keeps it and not git."""
+    path, options = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
+    return f"/{path}\n" if options.get("cache", True) else ""
 
 
 def commit(project: Project, message: str) -> None:
