@@ -8,17 +8,17 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 TORCH_INDEX ?=
 TORCH := torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z]*
 
-EXTRAS := s3 ssh plots
+EXTRAS := s3 ssh webdav plots
 LOCKS := requirements.txt requirements-test.txt $(EXTRAS:%=requirements-%.txt)
 
-.PHONY: help demo repro heal share plots site test torture lint audit wheels bench lock clean purge $(filter-out plots,$(EXTRAS))
+.PHONY: help demo repro heal share plots site s3 ssh webdav test torture lint audit wheels bench lock clean purge
 
 help:
 	@echo 'make demo     set up, then the whole pipeline on garments drawn by the project: offline, in demo/'
 	@echo 'make repro    set up, then the whole pipeline on Fashion-MNIST, downloaded'
 	@echo 'make heal     mend what a killed DVC leaves of its own files (make repro does that by itself)'
 	@echo 'make plots    dvc plots show, as a page that needs no network'
-	@echo 'make s3, ssh  set up for a DVC remote of that kind'
+	@echo 'make s3       set up for a DVC remote of that kind; make ssh, make webdav likewise'
 	@echo 'make share    push all that has been run here to the DVC remote, for others not to run it again'
 	@echo 'make site     make repro, then its page and its model in site/, to publish'
 	@echo 'make test     set up, then every test'
@@ -48,7 +48,7 @@ endif
 	python -m pip install --quiet --require-hashes --requirement .venv/requirements.txt --requirement $<
 	touch $@
 
-s3 ssh: %: .venv/installed-%
+s3 ssh webdav: %: .venv/installed-%
 
 repro: .venv/installed heal
 	dvc repro

@@ -110,9 +110,9 @@ def make(project: Project, *arguments: str, answer: str = "", env: dict[str, str
 
 def test_make_lists_every_target(makefile: Project) -> None:
     rules = (ROOT / "Makefile").read_text()
-    targets = set(rules.split(".PHONY:")[1].splitlines()[0].split("$")[0].split()) - {"help"}
+    targets = set(rules.split(".PHONY:")[1].splitlines()[0].split()) - {"help"}
     listed = make(makefile)[1]
-    assert not [target for target in targets if f"make {target} " not in listed]
+    assert not [target for target in targets if not re.search(rf"make {target}\b", listed)]
 
 
 @pytest.mark.parametrize("target", ["test", "torture"])

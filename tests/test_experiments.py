@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -43,24 +42,23 @@ def test_a_sweep_takes_choices_ranges_and_lists(versioned: Project) -> None:
     ]
 
 
-def test_what_a_killed_worker_was_at_is_freed_and_the_rest_goes_on(versioned: Project) -> None:
+@pytest.mark.parametrize("alone", [True, False], ids=["the worker alone", "and its run"])
+def test_what_a_killed_worker_was_at_is_freed_and_the_rest_goes_on(versioned: Project, alone: bool) -> None:
     dvc(versioned, "exp", "run", "--queue", "-S", "train.epochs=100000", "--name", "long")
     dvc(versioned, "exp", "run", "--queue", "-S", "plot.elevation=choice(40,50)", "--name", "short")
     try:
         dvc(versioned, "queue", "start")
-        wait_for(lambda: "stages.train" in commands(versioned))
-        kill_workers(versioned)
+        wait_for(lambda: bool(running(versioned, "stages.train")))
+        kill(running(versioned, "queue-worker") if alone else running(versioned))
         assert states(versioned) == {"long": "Running", "short-1": "Queued", "short-2": "Queued"}
         dvc(versioned, "queue", "kill", "long")
+        wait_for(lambda: not running(versioned))
         assert states(versioned)["long"] == "Failed"
         dvc(versioned, "queue", "start")
         wait_for(lambda: set(states(versioned).values()) == {"Failed", "Success"})
     finally:
-        kill_workers(versioned)
-    assert {name: params["plot"]["elevation"] for name, params in experiments(versioned).items()} == {
-        "short-1": 40,
-        "short-2": 50,
-    }
+        kill(running(versioned))
+    assert elevations(versioned) == {"short-1": 40, "short-2": 50}
     dvc(versioned, "queue", "remove", "--failed")
     assert "long" not in states(versioned)
 
@@ -71,35 +69,26 @@ def states(project: Project) -> dict[str, str]:
     return {row[1]: row[-1] for row in rows if len(row) >= 4 and re.fullmatch("[0-9a-f]{7}", row[0])}
 
 
-def experiments(project: Project) -> dict[str, Any]:
-    """The params of each experiment that is kept, by its name."""
-    names = [line.split()[-1].strip("[]") for line in dvc(project, "exp", "list").splitlines() if "[" in line]
+def elevations(project: Project) -> dict[str, int]:
+    """The plot's elevation in each experiment that is kept, by its name."""
     refs = git(project, "for-each-ref", "--format=%(refname)", "refs/exps").split()
-    commits = {name: next(ref for ref in refs if ref.endswith(f"/{name}")) for name in names}
-    shown = {name: git(project, "show", f"{commit}:params.yaml") for name, commit in commits.items()}
-    return {name: yaml.safe_load(text) for name, text in shown.items()}
+    kept = {ref.rpartition("/")[2]: ref for ref in refs if ref.count("/") == 4}
+    shown = {name: yaml.safe_load(git(project, "show", f"{ref}:params.yaml")) for name, ref in kept.items()}
+    return {name: params["plot"]["elevation"] for name, params in shown.items() if name.startswith("short")}
 
 
-def workers(project: Project) -> list[psutil.Process]:
-    """What runs of the project's queue, its workers first."""
+def running(project: Project, word: str = "") -> list[psutil.Process]:
+    """The processes in the project's folder or below it, those with `word` in their command."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if "queue-worker" in process.cmdline() and Path(process.cwd()).is_relative_to(project.root):
-                found += [process, *process.children(recursive=True)]
+            inside = Path(process.cwd()).is_relative_to(project.root)
+            if inside and process.status() != psutil.STATUS_ZOMBIE and word in " ".join(process.cmdline()):
+                found.append(process)
     return found
 
 
-def commands(project: Project) -> str:
-    text = ""
-    for process in workers(project):
-        with suppress(psutil.Error):
-            text += " ".join(process.cmdline()) + "\n"
-    return text
-
-
-def kill_workers(project: Project) -> None:
-    processes = workers(project)
+def kill(processes: list[psutil.Process]) -> None:
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
