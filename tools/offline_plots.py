@@ -15,7 +15,9 @@ VEGA_LITE = "5.21"  # the newest of the version 5 that the templates of DVC and 
 def main(page: str) -> None:
     """Write the page to the path `page`."""
     Path(page).write_text(
-        PAGE_HTML.replace("{scripts}", f"<script>{vl_convert.javascript_bundle(None, VEGA_LITE)}</script>")
+        PAGE_HTML.replace(
+            "{scripts}", f"<script>{vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;', VEGA_LITE)}</script>"
+        )
     )
 
 
