@@ -1,7 +1,9 @@
 """Sweeps, the queue and its killed worker, as docs/experiments.md has them."""
 
+import hashlib
 import json
 import re
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,8 +13,9 @@ import psutil
 import pytest
 import yaml
 
-from tests.project import Project
-from tests.versioned import dvc, git, put_in_git
+from stages.shared.process.mirrors import Pinned, fetch
+from tests.project import Project, environment
+from tests.versioned import IDENTITY, dvc, git, put_in_git
 
 
 @pytest.fixture
@@ -47,20 +50,28 @@ def test_what_a_killed_worker_was_at_is_freed_and_the_rest_goes_on(versioned: Pr
     dvc(versioned, "exp", "run", "--queue", "-S", "train.epochs=100000", "--name", "long")
     dvc(versioned, "exp", "run", "--queue", "-S", "plot.elevation=choice(40,50)", "--name", "short")
     try:
-        dvc(versioned, "queue", "start")
+        start(versioned)
         wait_for(lambda: bool(running(versioned, "stages.train")))
         kill(running(versioned, "queue-worker") if alone else running(versioned))
         assert states(versioned) == {"long": "Running", "short-1": "Queued", "short-2": "Queued"}
         dvc(versioned, "queue", "kill", "long")
         wait_for(lambda: not running(versioned))
         assert states(versioned)["long"] == "Failed"
-        dvc(versioned, "queue", "start")
+        start(versioned)
         wait_for(lambda: set(states(versioned).values()) == {"Failed", "Success"})
     finally:
         kill(running(versioned))
     assert elevations(versioned) == {"short-1": 40, "short-2": 50}
     dvc(versioned, "queue", "remove", "--failed")
     assert "long" not in states(versioned)
+
+
+def start(project: Project) -> None:
+    """Start a worker, which lives on and would keep a pipe open."""
+    silent = subprocess.DEVNULL
+    subprocess.run(
+        ["dvc", "queue", "start"], cwd=project.root, env=environment(IDENTITY), stdout=silent, stderr=silent, check=True
+    )
 
 
 def states(project: Project) -> dict[str, str]:
@@ -100,3 +111,18 @@ def wait_for(happened: Callable[[], bool], seconds: float = 120) -> None:
     while not happened():
         assert time.monotonic() < end
         time.sleep(0.2)
+
+
+def test_a_relative_mirror_counts_from_the_project_in_an_experiment_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc exp run --temp` runs a stage in a folder of its own and names the project in DVC_ROOT."""
+    project, elsewhere = tmp_path / "project", tmp_path / "project" / ".dvc" / "tmp" / "exps" / "a"
+    (project / "mirror").mkdir(parents=True)
+    elsewhere.mkdir(parents=True)
+    (project / "mirror" / "file").write_bytes(b"pictures")
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    wanted = {"file": Pinned(8, hashlib.sha256(b"pictures").hexdigest())}
+    fetch(wanted, ["mirror"], Path("fetched"), "advice")
+    assert (elsewhere / "fetched" / "file").read_bytes() == b"pictures"
