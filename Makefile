@@ -101,13 +101,13 @@ lint: .venv/installed-test
 audit: .venv/installed-test
 	@python -c 'import requests; requests.head("https://api.osv.dev", timeout=20)' 2>/dev/null || \
 		{ echo 'No audit: api.osv.dev, which knows the vulnerabilities, is out of reach.'; exit 1; }
-	for lock in $(LOCKS); do \
+	@for lock in $(LOCKS); do \
 		pip-audit --vulnerability-service osv --disable-pip --require-hashes --progress-spinner off --requirement $$lock || exit; \
 	done
 
 # PyTorch has no wheels for Intel's Macs, and wants macOS 14 on Apple's; one package of DVC's is only to be had as source.
 wheels: .venv/installed-test
-	for python in 3.11 3.12 3.13 3.14; do \
+	@for python in 3.11 3.12 3.13 3.14; do \
 		for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin; do \
 			echo "Python $$python, $$platform"; \
 			MACOSX_DEPLOYMENT_TARGET=14.0 uv pip install --quiet --dry-run --target .venv/wheels --no-deps --require-hashes \
