@@ -45,6 +45,7 @@ def test_a_sweep_takes_choices_ranges_and_lists(versioned: Project) -> None:
     ]
 
 
+@pytest.mark.timeout(900)  # some twenty starts of DVC, one beside another
 @pytest.mark.parametrize("alone", [True, False], ids=["the worker alone", "and its run"])
 def test_what_a_killed_worker_was_at_is_freed_and_the_rest_goes_on(versioned: Project, alone: bool) -> None:
     dvc(versioned, "exp", "run", "--queue", "-S", "train.epochs=100000", "--name", "long")
