@@ -112,7 +112,7 @@ def dvc_processes() -> str:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            is_dvc = any(Path(word).stem == "dvc" for word in process.cmdline()[:3])
+            is_dvc = any(Path(word).name == "dvc" for word in process.cmdline()[:3])
             if is_dvc and Path(process.cwd()).is_relative_to(Path.cwd()):
                 found.append(f"process {process.pid}")
     return ", ".join(found)
