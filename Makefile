@@ -36,7 +36,7 @@ help:
 	$(PYTHON) -m venv .venv
 ifeq ($(TORCH_INDEX),)
 	cp requirements.txt .venv/requirements.txt
-	@echo 'Installing, on Linux 5.9 GB, of which 4 GB serve an NVIDIA GPU alone: the Makefile has a way without (TORCH_INDEX).'
+	@echo 'Installing, on Linux 5.9 GB, of which 4 GB serve an NVIDIA GPU alone: docs/install.md has a way without.'
 else
 	awk '/^[a-z]/ { kept = !/^($(TORCH))==/ } kept' requirements.txt >.venv/requirements.txt
 	python -m pip install --no-deps --index-url '$(TORCH_INDEX)' $$(grep -oE '^torch(vision)?==[^ ]+' requirements.txt)
