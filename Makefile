@@ -15,7 +15,7 @@ LOCKS := requirements.txt requirements-test.txt $(EXTRAS:%=requirements-%.txt)
 
 help:
 	@echo 'make demo     set up, then the whole pipeline on garments drawn by the project: offline, in demo/'
-	@echo 'make repro    set up, then the whole pipeline on Fashion-MNIST, downloaded'
+	@echo 'make repro    set up, then the whole pipeline: on Fashion-MNIST, downloaded, or on SOURCE=a folder of pictures'
 	@echo 'make heal     mend what a killed DVC leaves of its own files (make repro does that by itself)'
 	@echo 'make plots    dvc plots show, as a page that needs no network'
 	@echo 'make s3       set up for a DVC remote of that kind; make ssh, make webdav likewise'
@@ -51,6 +51,9 @@ endif
 s3 ssh webdav: %: .venv/installed-%
 
 repro: .venv/installed heal
+ifneq ($(SOURCE),)
+	@python tools/source.py '$(SOURCE)'
+endif
 	dvc repro
 
 heal: .venv/installed
