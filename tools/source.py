@@ -9,7 +9,7 @@ PARAMS = Path("params.yaml")
 
 
 def written(source: str) -> str:
-    """The path as params.yaml has it: relative where it lies in the project, quoted where YAML would read it otherwise."""
+    """The path as params.yaml has it: relative inside the project, quoted where YAML would read it otherwise."""
     path = Path(source).expanduser().absolute()
     text = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
     return text if re.fullmatch(r"/?[a-z]\w*/[\w./-]+", text, re.ASCII) else json.dumps(text, ensure_ascii=False)
