@@ -3,52 +3,98 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo repro test torture lint audit bench lock clean
+# Where PyTorch comes from, if not from where pip has all else: the address that https://pytorch.org/get-started/locally
+# shows for the CPU leaves 4 GB of NVIDIA's libraries out. What comes from there is held to its version, not to a hash.
+TORCH_INDEX ?=
+TORCH := torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z]*
+
+EXTRAS := s3 ssh webdav plots
+LOCKS := requirements.txt requirements-test.txt $(EXTRAS:%=requirements-%.txt)
+
+.PHONY: help demo repro heal share plots site s3 ssh webdav test torture lint audit wheels bench lock clean purge
 
 help:
 	@echo 'make demo     set up, then the whole pipeline on garments drawn by the project: offline, in demo/'
-	@echo 'make repro    set up, then the whole pipeline on Fashion-MNIST, downloaded'
+	@echo 'make repro    set up, then the whole pipeline: on Fashion-MNIST, downloaded, or on SOURCE=a folder of pictures'
+	@echo 'make heal     mend what a killed DVC leaves of its own files (make repro does that by itself)'
+	@echo 'make plots    dvc plots show, as a page that needs no network'
+	@echo 'make s3       set up for a DVC remote of that kind; make ssh, make webdav likewise'
+	@echo 'make share    push all that has been run here to the DVC remote, for others not to run it again'
+	@echo 'make site     make repro, then its page and its model in site/, to publish'
 	@echo 'make test     set up, then every test'
 	@echo 'make torture  the long form of the tests that break things on purpose'
 	@echo 'make lint     ruff and mypy'
 	@echo 'make audit    the dependencies against the public list of known vulnerabilities'
+	@echo 'make wheels   whether the lock files can be installed on each Python and system'
 	@echo 'make bench    the benchmarks, with their tables'
 	@echo 'make lock     requirements*.txt anew, from pyproject.toml'
-	@echo 'make clean    remove the environment, the demo and all caches, DVC'"'"'s too'
+	@echo 'make clean    remove the environment and what tools cache; data, edits and experiments stay'
+	@echo 'make purge    remove the rest that git does not keep: it says what, and asks'
 
 .venv/installed: requirements.txt
-	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=…")'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=…")'
 	$(PYTHON) -m venv .venv
-	python -m pip install --quiet --require-hashes --requirement requirements.txt
+ifeq ($(TORCH_INDEX),)
+	cp requirements.txt .venv/requirements.txt
+	@echo 'Installing, on Linux 5.9 GB, of which 4 GB serve an NVIDIA GPU alone: docs/install.md has a way without.'
+else
+	awk '/^[a-z]/ { kept = !/^($(TORCH))==/ } kept' requirements.txt >.venv/requirements.txt
+	python -m pip install --no-deps --index-url '$(TORCH_INDEX)' $$(grep -oE '^torch(vision)?==[^ ]+' requirements.txt)
+endif
+	python -m pip install --require-hashes --requirement .venv/requirements.txt
 	touch $@
 
-.venv/installed-test: .venv/installed requirements-test.txt
-	python -m pip install --quiet --require-hashes --requirement requirements.txt --requirement requirements-test.txt
+.venv/installed-%: requirements-%.txt .venv/installed
+	python -m pip install --quiet --require-hashes --requirement .venv/requirements.txt --requirement $<
 	touch $@
 
-repro: .venv/installed
+s3 ssh webdav: %: .venv/installed-%
+
+repro: .venv/installed heal
+ifneq ($(SOURCE),)
+	@python tools/source.py '$(SOURCE)'
+endif
 	dvc repro
 
-# A copy of the pipeline with a DVC repository of its own, so that nothing outside demo/ changes.
-demo: .venv/installed
-	rm -rf demo
-	mkdir demo
-	cp -R stages dvc.yaml .dvcignore demo
-	mkdir demo/data && cp data/*.yaml demo/data
-	sed 's/source: .*/source: data\/synthetic.yaml/' params.yaml >demo/params.yaml
-	cd demo && dvc init --no-scm --quiet && cp -R ../.dvc/config ../.dvc/plots .dvc && dvc config core.no_scm true && dvc repro
+heal: .venv/installed
+	@python tools/heal.py
+
+# A copy of the pipeline with a DVC repository of its own, so that nothing outside demo/ changes. Once there, it is its
+# user's: only a folder that isn't whole is written to.
+demo: demo/params.yaml
+	@cd demo && python ../tools/heal.py
+	cd demo && dvc repro
 	@echo
-	@echo 'Done, on synthetic garments. The pictures:'
+	@echo 'Done, on synthetic garments. Edit demo/params.yaml and say make demo again; rm -rf demo for a new one. The pictures:'
 	@ls demo/data/*/*.png demo/data/*/*.html
 
-# What is held to a time has the machine to itself, after the rest.
-test: .venv/installed-test
-	pytest -m 'not alone'
-	pytest -m alone -n 0
+demo/params.yaml: | .venv/installed
+	mkdir -p demo/data
+	cp -R stages dvc.yaml .dvcignore demo
+	cp data/*.yaml demo/data
+	cd demo && dvc init --no-scm --quiet --force && cp -R ../.dvc/config ../.dvc/plots .dvc && dvc config core.no_scm true
+	sed 's/source: .*/source: data\/synthetic.yaml/' params.yaml >$@
 
-torture: .venv/installed-test
-	pytest -m 'not alone' --torture
-	pytest -m alone -n 0
+share: .venv/installed
+	python tools/share.py $(REMOTE)
+
+plots: .venv/plots.html
+	dvc plots show --html-template $<
+
+.venv/plots.html: .venv/installed-plots tools/offline_plots.py
+	python tools/offline_plots.py $@
+
+site: repro
+	mkdir -p site
+	cp data/explore/explorer.html site/index.html
+	cp data/train/autoencoder.safetensors site
+
+# What is held to a time has the machine to itself, after the rest, whatever came of that.
+test torture: .venv/installed-test
+	@passed=true; \
+	pytest -m 'not alone' $(if $(filter torture,$@),--torture) || passed=false; \
+	pytest -m alone -n 0 || passed=false; \
+	$$passed
 
 lint: .venv/installed-test
 	ruff check
@@ -56,19 +102,49 @@ lint: .venv/installed-test
 	mypy
 
 audit: .venv/installed-test
-	pip-audit --vulnerability-service osv --disable-pip --require-hashes --progress-spinner off --requirement requirements.txt
-	pip-audit --vulnerability-service osv --disable-pip --require-hashes --progress-spinner off --requirement requirements-test.txt
+	@python -c 'import requests; requests.head("https://api.osv.dev", timeout=20)' 2>/dev/null || \
+		{ echo 'No audit: api.osv.dev, which knows the vulnerabilities, is out of reach.'; exit 1; }
+	@for lock in $(LOCKS); do \
+		pip-audit --vulnerability-service osv --disable-pip --require-hashes --progress-spinner off --requirement $$lock || exit; \
+	done
+
+# PyTorch has no wheels for Intel's Macs, and wants macOS 14 on Apple's; one package of DVC's is only to be had as source.
+wheels: .venv/installed-test
+	@for python in 3.11 3.12 3.13 3.14; do \
+		for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin; do \
+			echo "Python $$python, $$platform"; \
+			MACOSX_DEPLOYMENT_TARGET=14.0 uv pip install --quiet --dry-run --target .venv/wheels --no-deps --require-hashes \
+				--only-binary :all: --no-binary antlr4-python3-runtime --python-version $$python \
+				--python-platform $$platform $(LOCKS:%=--requirement %) || exit; \
+		done; \
+	done
 
 bench: .venv/installed-test
 	python -m benchmarks
 
+COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' uv pip compile --quiet --universal --upgrade --python-version 3.11 \
+	--generate-hashes --no-emit-index-url pyproject.toml --output-file
+
 lock:
 	$(PYTHON) -m venv .venv
 	python -m pip install --quiet uv
-	UV_CUSTOM_COMPILE_COMMAND='make lock' uv pip compile --quiet --universal --upgrade --python-version 3.11 \
-		--generate-hashes --no-emit-index-url pyproject.toml --output-file requirements.txt
-	UV_CUSTOM_COMPILE_COMMAND='make lock' uv pip compile --quiet --universal --upgrade --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --group test --constraint requirements.txt --output-file requirements-test.txt
+	$(COMPILE) requirements.txt
+	$(COMPILE) requirements-test.txt --group test --constraint requirements.txt
+	$(MAKE) $(EXTRAS:%=lock-%)
+
+# An extra's lock holds what comes on top of requirements.txt, without uv's list of what that is.
+lock-%:
+	$(COMPILE) .venv/lock --extra $* --constraint requirements.txt \
+		$$(sed -n 's/^\([a-z][a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.txt)
+	sed '/^# The following packages were excluded/,$$d' .venv/lock >requirements-$*.txt
 
 clean:
-	rm -rf .venv .dvc/cache .dvc/tmp demo .*_cache .hypothesis
+	rm -rf .venv .*_cache .hypothesis dvc_plots site
+
+# DVC's cache is the only copy of what experiments made and git doesn't keep.
+purge:
+	@echo 'To be removed for good: demo/ with its edits; the arrays, models and pages of every experiment; the queue:'
+	@du -sh .dvc/cache .dvc/tmp demo 2>/dev/null; true
+	@printf 'Type yes to remove them: '; read answer; test "$$answer" = yes || { echo 'Nothing is removed.'; exit 1; }
+	rm -rf .dvc/cache .dvc/tmp demo
+	$(MAKE) clean

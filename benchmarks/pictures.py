@@ -59,10 +59,10 @@ def read_usually(folder: str, target: str) -> None:
 def measure(reader: str, folder: Path, target: Path) -> tuple[float, float]:
     """Seconds of the reading without imports, and the process's peak memory in MiB, in a process of its own."""
     code = (
-        "import sys, time, json; from benchmarks import pictures; import torch.utils.data, torchvision\n"
+        "import sys, time, json; from benchmarks import growth, pictures; import torch.utils.data, torchvision\n"
         "from stages.shared.images import folder, form, write\n"
         f"start = time.perf_counter(); pictures.{reader}(sys.argv[1], sys.argv[2])\n"
-        "print(json.dumps([time.perf_counter() - start, pictures.peak() / 2**20]))"
+        "print(json.dumps([time.perf_counter() - start, growth.peak() / 2**20]))"
     )
     command = [sys.executable, "-c", code, str(folder), str(target)]
     result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
@@ -98,7 +98,8 @@ def pictures(rounds: int) -> str:
     rows.append([f"download, of {min(COUNTS):,}", f"{min(COUNTS) / few[0]:,.0f}", "", f"{few[1]:.0f}"])
     introduction = (
         f"{most:,} JPEGs of {SIDE} x {SIDE} to {TARGET} x {TARGET} RGB; medians of {rounds} alternating rounds, the "
-        f"files in the page cache, {os.cpu_count()} cores. Memory is the main process's peak, the libraries of both imported."
+        f"files in the page cache, {os.cpu_count()} cores. Memory is the main process's peak, the libraries of both "
+        "imported."
     )
     return f"{introduction}\n\n" + table(["", "pictures/s", "times the usual", "peak MiB"], rows)
 

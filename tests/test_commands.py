@@ -1,29 +1,23 @@
 """What a user types besides `dvc repro` says something useful."""
 
 import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.project import ROOT, Project
-
-IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.com"}
-IDENTITY |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
+from tests.project import ROOT, Project, environment
+from tests.versioned import IDENTITY, put_in_git
 
 
 @pytest.fixture
 def versioned(project: Project) -> Project:
     """The finished pipeline in a git repository, committed as a user would."""
-    stages = yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"].values()
-    cached = [f"/{out}\n" for stage in stages for out in stage.get("outs", [])]
-    (project.root / ".gitignore").write_text(
-        "".join([*cached, "__pycache__\n", ".partial\n", "/.dvc/cache\n", "/.dvc/tmp\n"])
-    )
-    project.run("dvc", "config", "--unset", "core.no_scm", check=True)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
-        project.run("git", *command, check=True, env=IDENTITY)
-    return project
+    return put_in_git(project)
 
 
 def shown(project: Project, *command: str) -> Any:
@@ -63,16 +57,125 @@ def test_the_graph_names_every_stage(finished: Project) -> None:
     assert all(f'"{stage}"' in dag for stage in stages)
 
 
-def test_the_readme_names_every_param_and_target() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_docs_name_every_param() -> None:
+    docs = "".join(path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
     keys = [key for section in yaml.safe_load((ROOT / "params.yaml").read_text()).values() for key in section]
-    assert not [
-        key for key in keys if f".{key}`" not in readme and f"`{key}" not in readme and f".{key}." not in readme
-    ]
-    makefile = (ROOT / "Makefile").read_text()
-    targets = makefile.split(".PHONY:")[1].splitlines()[0].split()
-    assert not [
-        target
-        for target in targets
-        if f"make {target}" not in " ".join(readme.split()) and target not in ("help", "clean")
-    ]
+    assert not [key for key in keys if f".{key}`" not in docs and f"`{key}" not in docs and f".{key}." not in docs]
+
+
+def test_vs_code_finds_the_pictures_of_each_epoch(versioned: Project) -> None:
+    versioned.edit({"render": {"count": 3}})
+    assert versioned.repro() == {"render"}
+    plots = shown(versioned, "plots", "diff", "HEAD", "--split")
+    plots = plots.get("data", plots)
+    for epoch in (1, 2):
+        pictures = plots[f"data/render/reconstructions/{epoch}.png"]
+        assert sorted(rev for picture in pictures for rev in picture["revisions"]) == ["HEAD", "workspace"]
+        assert len({Path(picture["url"]).read_bytes() for picture in pictures}) == 2
+    versioned.edit({"render": {"count": 5}})
+    assert versioned.repro() == set()  # out of the run cache
+
+
+@pytest.fixture
+def makefile(tmp_path: Path) -> Project:
+    """A folder with the Makefile, what it copies, and an environment whose programs note how they were called."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.npy", "*.safetensors")
+    for name in ("Makefile", "params.yaml", "dvc.yaml", ".dvcignore", "requirements.txt", ".dvc/config"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("data", "stages", "tools", ".dvc/plots"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (tmp_path / ".venv/installed").touch()
+    (tmp_path / ".venv/installed-test").touch()
+    pytest_ = programs / "pytest"
+    pytest_.write_text('#!/bin/sh\necho "$@" >>tried\nexit $FAILS\n')
+    pytest_.chmod(0o755)
+    return Project(tmp_path)
+
+
+def make(project: Project, *arguments: str, answer: str = "", env: dict[str, str] | None = None) -> tuple[int, str]:
+    result = subprocess.run(
+        ["make", *arguments],
+        cwd=project.root,
+        env=environment(env),
+        input=answer,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_make_lists_every_target(makefile: Project) -> None:
+    rules = (ROOT / "Makefile").read_text()
+    targets = set(rules.split(".PHONY:")[1].splitlines()[0].split()) - {"help"}
+    listed = make(makefile)[1]
+    assert not [target for target in targets if not re.search(rf"make {target}\b", listed)]
+
+
+@pytest.mark.parametrize("target", ["test", "torture"])
+@pytest.mark.parametrize("fails", ["0", "1"])
+def test_a_failed_test_keeps_none_from_running(makefile: Project, target: str, fails: str) -> None:
+    code, _ = make(makefile, target, env={"FAILS": fails})
+    assert (code == 0) == (fails == "0")
+    assert ["alone" in line for line in (makefile.root / "tried").read_text().splitlines()] == [True, True]
+
+
+def test_make_clean_keeps_data_and_purge_asks(makefile: Project) -> None:
+    kept = [makefile.root / path for path in (".dvc/cache/a", ".dvc/tmp/exps/b", "demo/params.yaml")]
+    for path in kept:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert make(makefile, "clean")[0] == 0
+    assert not (makefile.root / ".venv").exists()
+    code, said = make(makefile, "purge", answer="no\n")
+    assert code != 0
+    assert all(name in said for name in (".dvc/cache", ".dvc/tmp", "demo"))
+    assert all(path.exists() for path in kept)
+    assert make(makefile, "purge", answer="yes\n")[0] == 0
+    assert not [path for path in kept if path.exists()]
+
+
+def test_the_demo_is_its_users(makefile: Project) -> None:
+    code, said = make(makefile, "demo/params.yaml")
+    assert code == 0, said
+    params = makefile.root / "demo" / "params.yaml"
+    assert yaml.safe_load(params.read_text())["download"]["source"] == "data/synthetic.yaml"
+    params.write_text(params.read_text() + "# mine\n")
+    stage = makefile.root / "demo" / "stages" / "plot.py"
+    stage.write_text("# mine\n")
+    assert make(makefile, "demo/params.yaml")[0] == 0
+    assert params.read_text().endswith("# mine\n")
+    assert stage.read_text() == "# mine\n"
+
+
+def test_torch_from_elsewhere_leaves_the_rest_of_the_lock_file(makefile: Project) -> None:
+    (makefile.root / ".venv/installed").unlink()
+    pip = '#!/bin/sh\necho "$@" >>tried\n'
+    (makefile.root / ".venv/bin/python").write_text(pip)
+    (makefile.root / ".venv/bin/python").chmod(0o755)
+    code, said = make(makefile, ".venv/installed", "TORCH_INDEX=https://example.org/cpu", "PYTHON=true")
+    assert code == 0, said
+    from_there, locked = (makefile.root / "tried").read_text().splitlines()
+    assert "--index-url https://example.org/cpu torch==" in from_there
+    assert "torchvision==" in from_there
+    assert "--require-hashes" in locked
+    whole = pinned((ROOT / "requirements.txt").read_text())
+    rest = pinned((makefile.root / ".venv/requirements.txt").read_text())
+    left_out = {name for name in whole if name.split("-")[0] in ("torch", "torchvision", "triton", "nvidia", "cuda")}
+    assert {"torch", "torchvision"} < left_out
+    assert rest == whole - left_out
+
+
+@pytest.mark.parametrize("lock", sorted(path.name for path in ROOT.glob("requirements*.txt")))
+def test_a_lock_file_holds_each_package_to_hashes_and_names_no_host(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    assert "://" not in text
+    entries = re.split(r"\n(?=[a-z0-9])", text.split("make lock\n")[1])
+    assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def pinned(lock: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9._-]+)==", lock, re.MULTILINE))

@@ -474,7 +474,7 @@ def test_a_picture_made_smaller_is_antialiased(folder: Folder, name: str) -> Non
     path = folder.pictures / name
     Image.fromarray(pixels).save(path, quality=100, subsampling=0)
     expected = resize(torch.tensor(pixels).movedim(2, 0), [8, 8], antialias=True).movedim(0, 2).numpy()
-    assert np.abs(read(folder, path, fit="stretch").astype(int) - expected).mean() < 6
+    assert np.abs(read(folder, path, fit="stretch").astype(int) - expected).mean() < 3
     assert np.abs(pixels[::12, ::12].astype(int) - expected).mean() > 40
 
 

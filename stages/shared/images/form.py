@@ -15,7 +15,7 @@ Color = Literal["grey", "rgb"]
 Fit = Literal["pad", "crop", "stretch"]
 
 _MODES = {"grey": "L", "rgb": "RGB"}
-_FILTER = Image.Resampling.BICUBIC  # which in Pillow looks at all pixels that become one
+_FILTER = Image.Resampling.BILINEAR  # as torchvision has it, which in Pillow looks at all pixels that become one
 _GAP = 2.0  # a cruder, quicker reduction first leaves so many times the pixels that are wanted
 Image.init()
 # All that Pillow opens, but for what runs another program or has no pixels that Pillow alone can read.
@@ -64,7 +64,8 @@ class Form:
             # A JPEG is decoded to a fraction of its size right away; it may yet be turned on its side.
             side = int(_GAP * max(self.height, self.width))
             image.draft(_MODES[self.color], (side, side))
-            return self.apply(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return self.apply(image)
 
     def apply(self, image: Image.Image) -> Uint8:
         """A picture of any size and mode in this form."""
@@ -77,7 +78,8 @@ class Form:
         if image.has_transparency_data:
             ground = Image.new("RGBA", image.size, self.background)
             image = Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
-        return image.convert(_MODES[self.color])
+        mode = _MODES[self.color]
+        return image if image.mode == mode else image.convert(mode)
 
     def _fitted(self, image: Image.Image) -> Image.Image:
         size = (self.width, self.height)

@@ -63,7 +63,8 @@ def fetch(
 
 def _fetch_one(mirror: str, name: str, pinned: Pinned, folder: Path, timeouts: Timeouts) -> None:
     remote = mirror.lower().startswith(("https://", "http://"))
-    source = f"{mirror.rstrip('/')}/{name}" if remote else os.path.expanduser(f"{mirror}/{name}")  # noqa: PTH111
+    root = os.environ.get("DVC_ROOT", "")  # the project, also where `dvc exp run --temp` runs this elsewhere
+    source = f"{mirror.rstrip('/')}/{name}" if remote else str(Path(root, os.path.expanduser(mirror), name))  # noqa: PTH111
     downloader = _Http(source, pinned.size, timeouts) if remote else partial(_copy, pinned.size)
     pooch.retrieve(source, f"sha256:{pinned.sha256}", name, folder, downloader=downloader)
 

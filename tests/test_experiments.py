@@ -1,0 +1,131 @@
+"""Sweeps, the queue and its killed worker, as docs/experiments.md has them."""
+
+import hashlib
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from stages.shared.process.mirrors import Pinned, fetch
+from tests.project import Project, environment
+from tests.versioned import IDENTITY, dvc, git, put_in_git
+
+
+@pytest.fixture
+def versioned(project: Project) -> Project:
+    return put_in_git(project)
+
+
+def overrides(said: str) -> list[list[str]]:
+    """What `dvc exp run --queue` says that it sets, run by run."""
+    return [json.loads(found.replace("'", '"')) for found in re.findall(r"'params.yaml': (\[.*\])}", said)]
+
+
+def test_a_sweep_takes_choices_ranges_and_lists(versioned: Project) -> None:
+    sweep = [
+        "plot.elevation=choice(10,20)",
+        "plot.azimuth=range(30,90,30)",
+        "train.layers=[64,12],[32]",
+        "train.seed=1,2",
+    ]
+    said = dvc(versioned, "exp", "run", "--queue", *(word for param in sweep for word in ("-S", param)))
+    assert sorted(overrides(said)) == [
+        [f"plot.elevation={elevation}", f"plot.azimuth={azimuth}", f"train.layers={layers}", f"train.seed={seed}"]
+        for elevation in (10, 20)
+        for azimuth in (30, 60)
+        for layers in ("[32]", "[64,12]")
+        for seed in (1, 2)
+    ]
+
+
+@pytest.mark.timeout(900)  # some twenty starts of DVC, one beside another
+@pytest.mark.parametrize("alone", [True, False], ids=["the worker alone", "and its run"])
+def test_what_a_killed_worker_was_at_is_freed_and_the_rest_goes_on(versioned: Project, alone: bool) -> None:
+    dvc(versioned, "exp", "run", "--queue", "-S", "train.epochs=100000", "--name", "long")
+    dvc(versioned, "exp", "run", "--queue", "-S", "plot.elevation=choice(40,50)", "--name", "short")
+    try:
+        start(versioned)
+        wait_for(lambda: bool(running(versioned, "stages.train")))
+        kill(running(versioned, "queue-worker") if alone else running(versioned))
+        assert states(versioned) == {"long": "Running", "short-1": "Queued", "short-2": "Queued"}
+        dvc(versioned, "queue", "kill", "long")
+        wait_for(lambda: not running(versioned))
+        if alone:  # the run is ended, and known to be so from the second time on
+            dvc(versioned, "queue", "kill", "long")
+        assert states(versioned)["long"] == "Failed"
+        start(versioned)
+        wait_for(lambda: set(states(versioned).values()) == {"Failed", "Success"})
+    finally:
+        kill(running(versioned))
+    assert elevations(versioned) == {"short-1": 40, "short-2": 50}
+    dvc(versioned, "queue", "remove", "--failed")
+    assert "long" not in states(versioned)
+
+
+def start(project: Project) -> None:
+    """Start a worker, which lives on and would keep a pipe open."""
+    silent = subprocess.DEVNULL
+    subprocess.run(
+        ["dvc", "queue", "start"], cwd=project.root, env=environment(IDENTITY), stdout=silent, stderr=silent, check=True
+    )
+
+
+def states(project: Project) -> dict[str, str]:
+    """The state of each run of the queue by its name."""
+    rows = [line.split() for line in dvc(project, "queue", "status").splitlines()]
+    return {row[1]: row[-1] for row in rows if len(row) >= 4 and re.fullmatch("[0-9a-f]{7}", row[0])}
+
+
+def elevations(project: Project) -> dict[str, int]:
+    """The plot's elevation in each experiment that is kept, by its name."""
+    refs = git(project, "for-each-ref", "--format=%(refname)", "refs/exps").split()
+    kept = {ref.rpartition("/")[2]: ref for ref in refs if ref.count("/") == 4}
+    shown = {name: yaml.safe_load(git(project, "show", f"{ref}:params.yaml")) for name, ref in kept.items()}
+    return {name: params["plot"]["elevation"] for name, params in shown.items() if name.startswith("short")}
+
+
+def running(project: Project, word: str = "") -> list[psutil.Process]:
+    """The processes in the project's folder or below it, those with `word` in their command."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            inside = Path(process.cwd()).is_relative_to(project.root)
+            if inside and process.status() != psutil.STATUS_ZOMBIE and word in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=30)
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def test_a_relative_mirror_counts_from_the_project_in_an_experiment_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc exp run --temp` runs a stage in a folder of its own and names the project in DVC_ROOT."""
+    project, elsewhere = tmp_path / "project", tmp_path / "project" / ".dvc" / "tmp" / "exps" / "a"
+    (project / "mirror").mkdir(parents=True)
+    elsewhere.mkdir(parents=True)
+    (project / "mirror" / "file").write_bytes(b"pictures")
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    wanted = {"file": Pinned(8, hashlib.sha256(b"pictures").hexdigest())}
+    fetch(wanted, ["mirror"], Path("fetched"), "advice")
+    assert (elsewhere / "fetched" / "file").read_bytes() == b"pictures"
