@@ -115,11 +115,11 @@ function fitted(sides, width, height, elevation) {
   return { scale, down: (LABELS.above - LABELS.below + (high + low) * scale) / 2 };
 }
 
-// The axes' ranges, widened to hold the points drawn now: earlier epochs may have them elsewhere.
+// The axes' ranges, widened to hold all that is drawn now: earlier epochs may have the points elsewhere.
 const reach = (axes) =>
   axes.map(({ range }, i) => {
-    const [low, high] = widened(extent(shown, i, 3));
-    return [Math.min(range[0], low), Math.max(range[1], high)];
+    const ends = [shown, ...(cloud ? [cloud.places] : [])].map((places) => widened(extent(places, i, 3)));
+    return extent([...range, ...ends.flat()]);
   });
 
 // The view in three dimensions: azimuth, elevation, zoom, and its middle, in the box, whose longest side is 1. At first

@@ -81,7 +81,7 @@ let known = { of: [] };
 
 // The lens for what is shown now, the same object until something changes it.
 function lensNow() {
-  const of = [state.view, state.axes, state.proportions, shown, plotSize.width, plotSize.height];
+  const of = [state.view, state.axes, state.proportions, shown, cloud, plotSize.width, plotSize.height];
   if (of.some((value, i) => value !== known.of[i])) known = { ...(flat ? flatLens : turntable)(shownAxes(), plotSize), of };
   return known;
 }
