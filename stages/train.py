@@ -1,7 +1,11 @@
 """train: fit the autoencoder to the training images.
 
 Reads  data/download/train_images.npy, test_images.npy, dataset.json
-Writes data/train/checkpoints/1.safetensors … one an epoch, autoencoder.safetensors, loss.csv, metrics.json
+Writes data/train/checkpoints/1.safetensors … and reconstructions/1.png … one an epoch, autoencoder.safetensors,
+       loss.csv, metrics.json; the pictures, losses and metrics stand there from the first epoch on
+
+Goes on where a run of the same recipe was ended (`shared/training/state.py`). With `train.processes`, or started by
+torchrun, several processes train together.
 """
 
 from stages.shared.process.run import run
@@ -9,16 +13,13 @@ from stages.shared.process.run import run
 import math
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
-from tqdm import tqdm
 
-from stages.shared.formats import write_csv, write_json
-from stages.shared.images.dataset import Dataset, read_images
+from stages.shared.images.dataset import SPLITS, Dataset, images_file, read_images
 from stages.shared.model.operations import ACTIVATIONS
 from stages.shared.process import params
 from stages.shared.process.errors import InputError
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     from stages.shared.arrays import Uint8
     from stages.shared.model.autoencoder import Autoencoder
+    from stages.shared.training.fit import Fit
+    from stages.shared.training.group import Group
+    from stages.shared.training.state import Keeper
 
 FOLDER = Path("data/train")
 ENOUGH = 10_000  # images to judge by
@@ -41,6 +45,12 @@ def _schedule(name: str) -> str:
     from stages.shared.training.schedules import SCHEDULES
 
     return params.one_of(name, SCHEDULES)
+
+
+def _shuffle(name: str) -> str:
+    from stages.shared.training.shuffles import SHUFFLES
+
+    return params.one_of(name, SHUFFLES)
 
 
 def _optimizer(name: str) -> str:
@@ -60,9 +70,11 @@ class Params(params.Section):
     optimizer: Annotated[str, AfterValidator(_optimizer)]
     learning_rate: float = Field(gt=0, le=1000)
     schedule: Annotated[str, AfterValidator(_schedule)]
+    shuffle: Annotated[str, AfterValidator(_shuffle)]
     seed: int = Field(ge=0, lt=2**63)
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: int = Field(ge=1)
+    processes: int = Field(ge=1, le=1024)
 
 
 def check(p: Params, images: int, cores: int) -> None:
@@ -118,39 +130,54 @@ def find_failure(
     return None
 
 
-def train(p: Params, train_images: "Uint8", test_images: "Uint8", device: "torch.device", folder: Path) -> list[float]:
-    """Train as `p` says; write `folder`'s checkpoints, model and loss curve; return the last losses, train and test.
+def key(p: Params, device: "torch.device", group: "Group") -> str:
+    """What a training is known by: all that can change a byte of what it leaves, but for `epochs` where those can't."""
+    from stages.shared.training.schedules import BEGINS_ALIKE
+    from stages.shared.training.state import key_of
+
+    recipe = p.model_dump(exclude={"epochs"} if p.schedule in BEGINS_ALIKE else set())
+    recipe |= {"device": device.type, "processes": group.size}
+    return key_of(recipe, [images_file(split) for split in SPLITS])
+
+
+def train(
+    p: Params,
+    train_images: "Uint8",
+    test_images: "Uint8",
+    device: "torch.device",
+    folder: Path,
+    dataset: str = "",
+    keeper: "Keeper | None" = None,
+    group: "Group | None" = None,
+) -> "Fit":
+    """Train as `p` says, from where `keeper` has it; write all outputs into `folder`, the work folder.
 
     The images are uint8 [N, height, width, channels]. Raises `InputError` where a loss stops being finite; warns on
     stderr where they are, and yet nothing was learnt.
     """
     import torch
 
+    from stages.shared.training.fit import Fit
+    from stages.shared.training.group import ALONE, local
+    from stages.shared.training.record import Record
+    from stages.shared.training.state import Keeper
     from stages.shared.training.trainer import Trainer
 
-    torch.set_num_threads(p.threads)
-    trainer = Trainer(train_images, device=device, **p.model_dump(exclude={"device", "threads"}))
-    (folder / "checkpoints").mkdir()
-    losses: list[list[float]] = []
-    for epoch in range(1, p.epochs + 1):
-        train_loss = trainer.epoch(partial(tqdm, desc=f"epoch {epoch}/{p.epochs}", leave=False, disable=None))
-        test_loss = trainer.test(test_images)
-        if not math.isfinite(train_loss + test_loss):
-            raise InputError(
-                f"train: the loss is {train_loss} in epoch {epoch} at the rate {p.learning_rate}: it diverged; "
-                f"try a smaller train.learning_rate, say {p.learning_rate / 10:g}"
-            )
-        print(f"epoch {epoch}/{p.epochs}: train loss {train_loss:.5f}, test loss {test_loss:.5f}")
-        losses.append([train_loss, test_loss])
+    group = group or ALONE
+    torch.set_num_threads(max(1, p.threads // local()[1]))
+    recipe = p.model_dump(exclude={"device", "threads", "processes"})
+    trainer = Trainer(train_images, device=device, group=group, **recipe)
+    record = Record(folder, dataset, test_images) if group.first else None
+    fit = Fit(trainer, test_images, p.model_dump(), record, keeper or Keeper(None))
+    fit.go_on()
+    _, test_loss = fit.run()
+    if group.first:
         autoencoder = trainer.autoencoder(p.model_dump())
-        autoencoder.write(folder / "checkpoints" / f"{epoch}.safetensors")
-    autoencoder.write(folder / "autoencoder.safetensors")
-    rows = [[epoch, *pair] for epoch, pair in enumerate(losses, start=1)]
-    write_csv(folder / "loss.csv", ["epoch", "train_loss", "test_loss"], rows)
-    failure = find_failure(autoencoder, test_loss, train_images, test_images)
-    if failure:
-        print(f"train: warning: {failure}", file=sys.stderr)
-    return losses[-1]
+        autoencoder.write(folder / "autoencoder.safetensors")
+        failure = find_failure(autoencoder, test_loss, train_images, test_images)
+        if failure:
+            print(f"train: warning: {failure}", file=sys.stderr)
+    return fit
 
 
 def main() -> None:
@@ -160,11 +187,20 @@ def main() -> None:
     dataset = Dataset.read()
     check(p, len(train_images), os.cpu_count() or 1)
     device = choose_device(p.device)
-    print(f"train: {dataset.name}, {len(train_images)} images, on {device} with {p.threads} threads")
-    with outputs(FOLDER) as folder:
-        train_loss, test_loss = train(p, train_images, test_images, device, folder)
-        metrics = {"dataset": dataset.name, "epochs": p.epochs, "train_loss": train_loss, "test_loss": test_loss}
-        write_json(folder / "metrics.json", metrics)
+
+    from stages.shared.training import state
+    from stages.shared.training.group import joined
+
+    with joined(device) as group:
+        name = key(p, device, group)
+        if not group.first:
+            train(p, train_images, test_images, device, FOLDER, group=group)
+            return
+        print(f"train: {dataset.name}, {len(train_images)} images, on {device} with {p.threads} threads")
+        with state.keeper(name, state.folder()) as keeper:
+            with outputs(FOLDER) as folder:
+                fit = train(p, train_images, test_images, device, folder, dataset.name, keeper, group)
+            fit.keep(finished=True)
 
 
 if __name__ == "__main__":
