@@ -21,9 +21,9 @@ from pydantic import AfterValidator, Field
 
 from stages.shared.images.dataset import SPLITS, Dataset, images_file, read_images
 from stages.shared.model.operations import ACTIVATIONS
-from stages.shared.process import params
+from stages.shared.process import launch, params
 from stages.shared.process.errors import InputError
-from stages.shared.process.outputs import outputs
+from stages.shared.process.outputs import clear, outputs
 
 if TYPE_CHECKING:
     import torch
@@ -93,15 +93,26 @@ def check(p: Params, images: int, cores: int) -> None:
 
 
 def choose_device(name: str) -> "torch.device":
-    """The device of that name; `auto` takes CUDA, else MPS, else the CPU. Raises `InputError` where it is missing."""
+    """The device of that name; `auto` takes CUDA, else MPS, else the CPU. Raises `InputError` where it is missing.
+
+    Of several processes on one machine each has a GPU of its own.
+    """
     import torch
+
+    from stages.shared.training.group import local
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(kind for kind, available in there.items() if available))
+        name = next(kind for kind, available in there.items() if available)
     if not there[name]:
         raise InputError(f"params.yaml: train.device: '{name}' is not available here; take 'auto' or 'cpu'")
-    return torch.device(name)
+    number, processes = local()
+    if name != "cuda" or processes == 1:
+        return torch.device(name)
+    if processes > torch.cuda.device_count():
+        raise InputError(f"train: {processes} processes want a GPU each, and there are {torch.cuda.device_count()}")
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 def find_failure(
@@ -130,14 +141,13 @@ def find_failure(
     return None
 
 
-def key(p: Params, device: "torch.device", group: "Group") -> str:
+def key(p: Params, device: "torch.device") -> str:
     """What a training is known by: all that can change a byte of what it leaves, but for `epochs` where those can't."""
     from stages.shared.training.schedules import BEGINS_ALIKE
     from stages.shared.training.state import key_of
 
     recipe = p.model_dump(exclude={"epochs"} if p.schedule in BEGINS_ALIKE else set())
-    recipe |= {"device": device.type, "processes": group.size}
-    return key_of(recipe, [images_file(split) for split in SPLITS])
+    return key_of(recipe | {"device": device.type}, [images_file(split) for split in SPLITS])
 
 
 def train(
@@ -182,6 +192,12 @@ def train(
 
 def main() -> None:
     p = params.read("train", Params)
+    if launch.wanted(p.processes):
+        try:
+            launch.launch("stages.train", p.processes)
+        finally:  # the first process may have been killed
+            clear(FOLDER)
+        return
     train_images = read_images("train")
     test_images = read_images("test", train_images.shape[1:])
     dataset = Dataset.read()
@@ -192,11 +208,15 @@ def main() -> None:
     from stages.shared.training.group import joined
 
     with joined(device) as group:
-        name = key(p, device, group)
+        p = p.model_copy(update={"processes": group.size})
+        name = key(p, device)
+        if group.share(name) != name:
+            raise InputError("train: the processes' params, images or sources differ; bring all machines to the same")
         if not group.first:
             train(p, train_images, test_images, device, FOLDER, group=group)
             return
-        print(f"train: {dataset.name}, {len(train_images)} images, on {device} with {p.threads} threads")
+        together = f", {group.size} processes together" if group.size > 1 else ""
+        print(f"train: {dataset.name}, {len(train_images)} images, on {device.type} with {p.threads} threads{together}")
         with state.keeper(name, state.folder()) as keeper:
             with outputs(FOLDER) as folder:
                 fit = train(p, train_images, test_images, device, folder, dataset.name, keeper, group)

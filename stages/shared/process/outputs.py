@@ -48,6 +48,15 @@ def outputs(folder: Path, wait_seconds: float = 5) -> Iterator[Path]:
         raise OSError(error.errno or errno.EIO, reason, str(folder)) from error
 
 
+def clear(folder: Path) -> None:
+    """Remove what a killed run left half-made in `folder`, and what it had shown, unless another run writes there."""
+    lock = folder / f"{PARTIAL}.lock"
+    if lock.exists():
+        with suppress(Timeout), FileLock(lock, timeout=0):
+            _remove(folder / PARTIAL)
+            lock.unlink()
+
+
 def show(path: Path) -> None:
     """Show a file of the work folder where it will stand in the end, as it is now, whole at any moment.
 

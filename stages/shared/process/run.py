@@ -7,16 +7,20 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from traceback import format_exception
 from types import TracebackType
 
 from stages.shared import environment
-from stages.shared.process import signals
+from stages.shared.process import launch, signals
 from stages.shared.process.errors import explain
 from stages.shared.process.orphan import follow_dvc
 
 
 def _report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if (message := explain(error)) is None:
+    message = explain(error)
+    if launch.ERROR_FILE in os.environ:
+        launch.record(error, message or "".join(format_exception(kind, error, traceback)))
+    elif message is None:
         sys.__excepthook__(kind, error, traceback)
     else:
         print(message, file=sys.stderr)

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from stages.shared.process.errors import InputError
+from stages.shared.process.errors import LostError
+from stages.shared.process.launch import is_launched
 
 _SILENCE = timedelta(minutes=10)  # after which a process that says nothing is given up
 
@@ -32,39 +33,25 @@ class Group:
         return of.tensor_split(self.size)[self.rank] if self.size > 1 else of
 
     def add(self, tensor: Tensor) -> None:
-        """Put in each process's `tensor` the sum of all of them; raises `InputError` where one has ended."""
+        """Put in each process's `tensor` the sum of all of them; raises `LostError` where one has ended."""
         if self.size > 1:
-            try:
+            with self._watched():
                 distributed.all_reduce(tensor)
-            except RuntimeError as error:
-                raise LostError(self.size) from error
 
     def share(self, value: Any) -> Any:
         """What the first process has as `value`, plain data, in every process."""
         values = [value]
         if self.size > 1:
-            try:
+            with self._watched():
                 distributed.broadcast_object_list(values)
-            except RuntimeError as error:
-                raise LostError(self.size) from error
         return values[0]
 
-    def share_tensor(self, tensor: Tensor) -> None:
-        """Put in each process's `tensor` what the first one has."""
-        if self.size > 1:
-            distributed.broadcast(tensor, 0)
-
-
-class LostError(InputError):
-    """Another process of the group ended."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(f"train: one of the {size} processes has ended, so this one does")
-
-
-def member() -> bool:
-    """Whether a launcher started this process as one of a group."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:  # all that PyTorch raises where a connection breaks
+            raise LostError(f"train: one of the {self.size} processes has ended, and so this one: {error}") from error
 
 
 def local() -> tuple[int, int]:
@@ -78,7 +65,7 @@ def joined(device: torch.device) -> Iterator[Group]:
 
     NCCL joins GPUs, Gloo everything else.
     """
-    if not member():
+    if not is_launched():
         yield Group()
         return
     backend = "nccl" if device.type == "cuda" else "gloo"

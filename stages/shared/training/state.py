@@ -1,7 +1,7 @@
 """The state of a training, kept outside the outputs after every epoch, so that the next run goes on from it.
 
 DVC deletes a stage's outputs before it runs, so it lies in DVC's own temporary folder, .dvc/tmp/train/<key>.<number>:
-`state.safetensors`, and the checkpoints of the epochs so far. Nothing there is ever executed, and all of it may be
+`state`, and the checkpoints of the epochs so far. Nothing there is ever executed, and all of it may be
 removed at any time.
 """
 
@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 _KEPT = 4  # states of other trainings, the newest
-_STATE = "state.safetensors"
+_STATE = "state"
 _METADATA = "training"
+_DIGEST = 32  # bytes of a SHA-256, after the safetensors
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,15 @@ class Keeper:
         if self.path is None:
             return None
         try:
-            with safe_open(self.path, framework="pt") as file:
-                facts = json.loads(file.metadata()[_METADATA])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            state = State(tensors, **facts)
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+            content = self.path.read_bytes()
+        except FileNotFoundError:
             return None
+        content, digest = content[:-_DIGEST], content[-_DIGEST:]
+        if hashlib.sha256(content).digest() != digest:
+            return None
+        length = int.from_bytes(content[:8], "little")  # of a safetensors file's header
+        facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_METADATA])
+        state = State(load(content), **facts)
         files = [self.checkpoint(epoch) for epoch in range(1, state.epochs + 1)]
         whole = all(file.is_file() and _sha256(file) == was for file, was in zip(files, state.checkpoints, strict=True))
         return state if whole else None
@@ -118,8 +121,9 @@ class Keeper:
         if self.path is None:
             return
         facts = {"losses": state.losses, "checkpoints": state.checkpoints, "finished": state.finished}
-        new = self.path.with_suffix(".new")
-        new.write_bytes(save(dict(state.tensors), {_METADATA: json.dumps(facts)}))
+        new = self.path.with_name("new")
+        content = save(dict(state.tensors), {_METADATA: json.dumps(facts)})
+        new.write_bytes(content + hashlib.sha256(content).digest())
         new.replace(self.path)
 
 
