@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field
 
 from stages.shared.images.dataset import SPLITS, Dataset, images_file, read_images
 from stages.shared.model.operations import ACTIVATIONS
-from stages.shared.process import launch, params
+from stages.shared.process import launch, memory, params
 from stages.shared.process.errors import InputError
 from stages.shared.process.outputs import clear, outputs
 
@@ -36,7 +36,13 @@ if TYPE_CHECKING:
 
 FOLDER = Path("data/train")
 ENOUGH = 10_000  # images to judge by
+ENOUGH_NUMBERS = 2**23  # of larger ones: 64 MiB of float64
 MIN_CYCLE = 10  # steps, of which 3 rise
+
+HOW = {  # images are read that are more than the memory at hand
+    "full": "each is read alone; with train.shuffle: blocks they come in long runs, quicker",
+    "blocks": "they are read in long runs, and mixed within 64 of these",
+}
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
@@ -120,9 +126,10 @@ def find_failure(
 ) -> str | None:
     """What went wrong with a training whose losses are finite, in a line; None where something was learnt.
 
-    The images are uint8 [N, height, width, channels]; of many, the first 10,000 are looked at.
+    The images are uint8 [N, height, width, channels]; of many, the first 10,000 are looked at, fewer of large ones.
     """
-    train_images, test_images = train_images[:ENOUGH], test_images[:ENOUGH]
+    enough = max(2, min(ENOUGH, ENOUGH_NUMBERS // autoencoder.pixels))
+    train_images, test_images = train_images[:enough], test_images[:enough]
     if (train_images == train_images[0]).all():
         return f"no two training images differ, of {len(train_images)}: there is nothing to tell apart"
     latents = autoencoder.encode(test_images)  # [N, latent size]
@@ -176,7 +183,10 @@ def train(
     group = group or ALONE
     torch.set_num_threads(max(1, p.threads // local()[1]))
     recipe = p.model_dump(exclude={"device", "threads", "processes"})
-    trainer = Trainer(train_images, device=device, group=group, **recipe)
+    from_disk = train_images.nbytes > memory.at_hand()
+    if from_disk and group.first:
+        print(f"train: {train_images.nbytes / 1e9:.1f} GB of images are more than the memory at hand: {HOW[p.shuffle]}")
+    trainer = Trainer(train_images, device=device, group=group, from_disk=from_disk, **recipe)
     record = Record(folder, dataset, test_images) if group.first else None
     fit = Fit(trainer, test_images, p.model_dump(), record, keeper or Keeper(None))
     fit.go_on()

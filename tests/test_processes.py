@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +27,9 @@ STEPS = """
     images = (255 * noise.cumsum(axis=1) / 6).astype(np.uint8)
     losses = []
     with joined(torch.device("cpu")) as group:
-        t = Trainer(images, layers=[16, 8], latent_size=3, activation="relu", epochs=2, batch_size=8, optimizer=sys.argv[1],
-                    learning_rate=0.01, schedule="one-cycle", seed=1, device=torch.device("cpu"), group=group)
+        t = Trainer(images, layers=[16, 8], latent_size=3, activation="relu", epochs=2, batch_size=8,
+                    optimizer=sys.argv[1], learning_rate=0.01, schedule="one-cycle", seed=1,
+                    device=torch.device("cpu"), group=group)
         def each(batches):
             before = 0.0
             for batch in batches:
@@ -185,7 +185,6 @@ def can_unshare(*flags: str) -> bool:
 def test_where_proc_is_about_other_processes_a_run_is_not_ended(project: Project) -> None:
     result = project.run("unshare", "--pid", "--fork", "dvc", "repro", "--force", "--single-item", "plot")
     assert result.returncode == 0, result.stdout + result.stderr
-    time.sleep(0)
     assert re.search("Running stage 'plot'", result.stdout)
 
 

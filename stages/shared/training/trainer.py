@@ -11,6 +11,7 @@ from torch import Tensor
 from stages.shared.arrays import Uint8
 from stages.shared.model.architecture import dense
 from stages.shared.model.autoencoder import Autoencoder
+from stages.shared.training.disk import FromDisk
 from stages.shared.training.gradients import gradient_of
 from stages.shared.training.group import ALONE, Group
 from stages.shared.training.network import Network, flatten
@@ -25,8 +26,9 @@ _TEST_NUMBERS = 2**23  # of a batch, where images are large: 32 MiB of float32
 class Trainer:
     """An optimizer on the mean squared error, over images that stay uint8 until their batch is drawn.
 
-    images: uint8 [N, height, width, channels], memory-mapped or not; group: the processes that share each batch. The
-    same arguments give the same weights, bit for bit, on the same build, device, and count of threads and processes.
+    images: uint8 [N, height, width, channels], memory-mapped or not; from_disk: whether they are more than the memory
+    holds, and have to be asked for ahead; group: the processes that share each batch. The same arguments give the same
+    weights, bit for bit, on the same build, device, and count of threads and processes.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Trainer:
         seed: int,
         device: torch.device,
         shuffle: str = "full",
+        from_disk: bool = False,
         group: Group = ALONE,
     ) -> None:
         # Numbers next to zero are slow on many CPUs. Threads inherit this, so it comes before their first work.
@@ -67,6 +70,7 @@ class Trainer:
         self.schedule = partial(SCHEDULES[schedule], learning_rate, epochs * self.steps_an_epoch)
         self.rates: Iterator[float] = self.schedule()
         self.shuffle, self.random = SHUFFLES[shuffle], torch.Generator().manual_seed(seed)
+        self.disk = FromDisk(images, shuffle, batch_size) if from_disk else None
         self.epochs, self.steps = 0, 0  # done: whole epochs, and steps of the one begun
         self.before = self.random.get_state()  # the generator's, as this epoch began
         captured = self.images.is_cuda and group.size == 1
@@ -80,7 +84,10 @@ class Trainer:
         """
         order = self.shuffle(len(self.images), self.images.shape[1], self.random)
         batches = order.to(self.images.device).split(self.batch_size)
+        fetch = self.disk.fetcher(order, self.steps) if self.disk else None
         for indices in progress(batches[self.steps :]):
+            if fetch:
+                next(fetch)
             self.optimizer.rate.fill_(next(self.rates))
             full = len(indices) == self.batch_size
             step = self._shared_step if self.group.size > 1 else self.full_step if full else self._step
