@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field
 
 from stages.shared.images.dataset import SPLITS, Dataset, images_file, read_images
 from stages.shared.model.operations import ACTIVATIONS
-from stages.shared.process import launch, memory, params
+from stages.shared.process import launch, memory, params, waiting
 from stages.shared.process.errors import InputError
 from stages.shared.process.outputs import clear, outputs
 
@@ -201,6 +201,7 @@ def train(
 
 
 def main() -> None:
+    waiting.choose()
     p = params.read("train", Params)
     if launch.wanted(p.processes):
         try:

@@ -66,7 +66,7 @@ def losses(processes: int, optimizer: str, folder: Path) -> list[float]:
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_processes_together_have_the_losses_of_one(optimizer: str, tmp_path: Path) -> None:
     one = losses(1, optimizer, tmp_path)
-    assert one[-1] < one[0] * 0.9
+    assert one[-1] < one[0]
     for processes in (2, 3):
         assert losses(processes, optimizer, tmp_path) == pytest.approx(one, rel=0, abs=5e-7)
 

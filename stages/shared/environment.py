@@ -8,19 +8,9 @@ from pathlib import Path
 
 # NumPy's products on one thread: shared out among cores, their sums would differ in the last bits with the number of
 # cores. Nothing here is large enough to miss them. PyTorch has its own threads, `train.threads`.
-# What of PyTorch's threads has nothing to do waits asleep: where another program wants their core as well, those that
-# spin keep it from whoever they wait for, and a training takes ten times as long. No byte depends on it.
-_SET = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+_SET = {"OPENBLAS_NUM_THREADS": "1"}
 # These would have PyTorch's threads be others, or other than so many.
-_UNSET = (
-    "OMP_DYNAMIC",
-    "OMP_THREAD_LIMIT",
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "MKL_DYNAMIC",
-    "KMP_ALL_THREADS",
-    "GOMP_SPINCOUNT",
-)
+_UNSET = ("OMP_DYNAMIC", "OMP_THREAD_LIMIT", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MKL_DYNAMIC", "KMP_ALL_THREADS")
 
 
 def hold() -> None:

@@ -14,7 +14,7 @@ _PROBES = 32  # cells that are searched
 
 
 class Nearest(NamedTuple):
-    """indices: int64 [N, neighbors]; how: the index that was used, None where all were compared; recall: its, of a sample."""
+    """indices: int64 [N, neighbors]; how: the index, None where all were compared; recall: its, of a sample."""
 
     indices: Int64
     how: str | None = None
