@@ -123,18 +123,18 @@ bench: .venv/installed-test
 	python -m benchmarks
 
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' uv pip compile --quiet --universal --upgrade --python-version 3.11 \
-	--generate-hashes --no-emit-index-url pyproject.toml --output-file
+	--generate-hashes --no-emit-index-url --output-file
 
 lock:
 	$(PYTHON) -m venv .venv
 	python -m pip install --quiet uv
-	$(COMPILE) requirements.txt
+	$(COMPILE) requirements.txt pyproject.toml
 	$(COMPILE) requirements-test.txt --group test --constraint requirements.txt
 	$(MAKE) $(EXTRAS:%=lock-%)
 
 # An extra's lock holds what comes on top of requirements.txt, without uv's list of what that is.
 lock-%:
-	$(COMPILE) .venv/lock --extra $* --constraint requirements.txt \
+	$(COMPILE) .venv/lock pyproject.toml --extra $* --constraint requirements.txt \
 		$$(sed -n 's/^\([a-z][a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.txt)
 	sed '/^# The following packages were excluded/,$$d' .venv/lock >requirements-$*.txt
 
