@@ -23,7 +23,7 @@ from pydantic import Field
 from stages.explorer.packing import MOST_PIXELS, encode, pack, planes, safe_json, sheet, sheet_columns, source_hash
 from stages.explorer.weights import Rounded, bytes_of, numbers_in, round_rows, shrink
 from stages.shared.arrays import Float32, Uint8
-from stages.shared.formats import read_array, read_json
+from stages.shared.formats import read_array, read_bytes, read_json
 from stages.shared.images.dataset import read_images, read_labels
 from stages.shared.latents.projection import Projection
 from stages.shared.latents.table import Latents
@@ -366,12 +366,17 @@ def pack_fixed(run: Run, encoder: Rounded) -> dict[str, str]:
     return blocks
 
 
+def read_source(name: str) -> str:
+    """One of the page's sources."""
+    return read_bytes(SOURCES / name).decode("utf-8")
+
+
 def page(values: Mapping[str, Any], blocks: Mapping[str, str]) -> str:
     """The page, whole, from its facts and its packed elements by their ids."""
-    script = "\n".join((SOURCES / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (SOURCES / "page.css").read_text(encoding="utf-8")
+    script = "\n".join(map(read_source, SCRIPTS))
+    style = read_source("page.css")
     elements = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in blocks.items()]
-    return Template((SOURCES / "page.html").read_text(encoding="utf-8")).substitute(
+    return Template(read_source("page.html")).substitute(
         title=html.escape(values["dataset"]),
         scripts_allowed=source_hash(script),
         style=style,

@@ -6,13 +6,14 @@ Writes data/plot/latents.png
 
 from stages.shared.process.run import run
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from stages.shared.arrays import Float64, Int64
 from stages.shared.figure import new_figure, write_png
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
 FOLDER = Path("data/plot")
 LONGEST = 24  # letters of a class name
 MOST_LANES = 30  # names one above the other
+ALIKE = 0.02  # of 1, in each of red, green and blue: the difference of two colors that nobody sees
+ALIKE_PAPER = 0.06  # the same to white, and to the panes of a 3-D plot
 MOST_NAMED = 90  # classes in a legend
 
 
 class Params(params.Section):
     """How it looks. The view angles are degrees, the size is inches."""
 
-    style: Annotated[str, AfterValidator(lambda name: params.one_of(name, STYLES))]
+    style: Annotated[str, params.OneOf(lambda: STYLES)]
     colormap: str
     elevation: float = Field(ge=-360, le=360)
     azimuth: float = Field(ge=-360, le=360)
@@ -51,9 +54,29 @@ def choose_colormap(name: str) -> "Colormap":
     from matplotlib import colormaps
 
     if name not in colormaps:
-        near = ", ".join(get_close_matches(name, colormaps, cutoff=0))
+        near = ", ".join(get_close_matches(name, colormaps) or ["rainbow", "viridis", "tab10"])
         raise InputError(f"params.yaml: plot.colormap: expected one of Matplotlib's, such as {near}, got {name!r:.40}")
     return colormaps[name]
+
+
+def choose_palette(classes: Sequence[str], colormap: "Colormap") -> Float64:
+    """Each class's color, evenly spread over the colormap: [classes, RGBA] in [0, 1]; without classes one for all."""
+    palette: Float64 = colormap(np.linspace(0, 1, max(len(classes), 1)))
+    return palette
+
+
+def find_confusable(latents: Latents, palette: Float64) -> str | None:
+    """Which of the classes that are drawn can't be told apart, or not from the paper, in a line; None where all can."""
+    present = np.unique(latents.labels) if latents.labels is not None else np.zeros(1, np.int64)
+    names = [latents.classes[label] for label in present] if latents.classes else ["the images"]
+    colors = palette[present, :3]  # [classes present, RGB]
+    for index, (name, color) in enumerate(zip(names, colors, strict=True)):
+        if color.min() > 1 - ALIKE_PAPER:
+            return f"{name}: as white as the paper"
+        same = np.flatnonzero(np.abs(colors[:index] - color).max(axis=1) < ALIKE)
+        if len(same):
+            return f"{names[same[0]]} and {name}: the same color"
+    return None
 
 
 def place(latents: Latents) -> tuple[Float64, list[str]]:
@@ -80,7 +103,7 @@ def draw(latents: Latents, p: Params, colormap: "Colormap") -> "Figure":
     if points.shape[1] == 1:
         points = np.column_stack([points, labels])
         _lay_lanes(axes, names)
-    palette = colormap(np.linspace(0, 1, len(names)))  # [classes, RGBA]
+    palette = choose_palette(latents.classes, colormap)
     order = _from_back_to_front(points, p)
     style = STYLES[p.style if latents.classes else "points"]
     style(axes, points[order], [names[label] for label in labels[order]], palette[labels[order]])
@@ -150,6 +173,8 @@ def main() -> None:
     p = params.read("plot", Params)
     latents = Latents.read()
     colormap = choose_colormap(p.colormap)
+    if confusable := find_confusable(latents, choose_palette(latents.classes, colormap)):
+        print(f"plot: warning: by the colormap {p.colormap}, {confusable}; try another", file=sys.stderr)
     with outputs(FOLDER) as folder:
         write_png(draw(latents, p, colormap), folder / "latents.png", p.dpi)
 

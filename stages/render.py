@@ -33,8 +33,8 @@ class Params(params.Section):
     """Which images: those at `indices`, or else the first `count` of the split."""
 
     split: Split
-    count: int = Field(ge=1, le=100)
     indices: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=100)] | None
+    count: int = Field(ge=1, le=100)
 
 
 def choose(p: Params, images: int) -> list[int]:

@@ -41,7 +41,10 @@ def read_confusion(classes: list[str]) -> Int64:
     """The images of each actual and predicted class, int64 [actual, predicted]; raises `InputError`."""
     counts = np.zeros((len(classes), len(classes)), np.int64)
     place = {name: label for label, name in enumerate(classes)}
-    for row in read_csv(CONFUSION, ["dataset", "actual", "predicted", "count", "share"], least=0):
+    rows = read_csv(CONFUSION, ["dataset", "actual", "predicted", "count", "share"], least=0)
+    if len(rows) % max(len(classes), 1):
+        raise damaged(CONFUSION, f"{len(classes)} rows for each actual class, got {len(rows)} in all")
+    for row in rows:
         try:
             counts[place[row["actual"]], place[row["predicted"]]] = int(row["count"])
         except (KeyError, ValueError, OverflowError):
@@ -119,6 +122,8 @@ def main() -> None:
     if not np.isfinite(errors).all():
         raise damaged(ERRORS, "finite errors")
     confusion = read_confusion(of.classes)
+    if confusion.sum() != (len(images) if len(of.classes) > 1 else 0):
+        raise damaged(CONFUSION, f"the classes of {len(images)} test images, got those of {confusion.sum()}")
     if p.examples > len(images):
         raise InputError(
             f"params.yaml: report.examples: expected at most {len(images)}, the test images, got {p.examples}"

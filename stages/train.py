@@ -9,12 +9,13 @@ from stages.shared.process.run import run
 import math
 import os
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from tqdm import tqdm
 
 from stages.shared.formats import write_csv, write_json
@@ -37,16 +38,16 @@ MIN_CYCLE = 10  # steps, of which 3 rise
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
 
-def _schedule(name: str) -> str:
+def _schedules() -> Iterable[str]:
     from stages.shared.training.schedules import SCHEDULES
 
-    return params.one_of(name, SCHEDULES)
+    return SCHEDULES
 
 
-def _optimizer(name: str) -> str:
+def _optimizers() -> Iterable[str]:
     from stages.shared.training.optimizers import OPTIMIZERS
 
-    return params.one_of(name, OPTIMIZERS)
+    return OPTIMIZERS
 
 
 class Params(params.Section):
@@ -54,12 +55,12 @@ class Params(params.Section):
 
     layers: list[Width] = Field(max_length=64)
     latent_size: Width
-    activation: Annotated[str, AfterValidator(lambda name: params.one_of(name, ACTIVATIONS))]
+    activation: Annotated[str, params.OneOf(lambda: ACTIVATIONS)]
     epochs: int = Field(ge=1, le=100_000)
     batch_size: int = Field(ge=1)
-    optimizer: Annotated[str, AfterValidator(_optimizer)]
+    optimizer: Annotated[str, params.OneOf(_optimizers)]
     learning_rate: float = Field(gt=0, le=1000)
-    schedule: Annotated[str, AfterValidator(_schedule)]
+    schedule: Annotated[str, params.OneOf(_schedules)]
     seed: int = Field(ge=0, lt=2**63)
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: int = Field(ge=1)
@@ -160,7 +161,8 @@ def main() -> None:
     dataset = Dataset.read()
     check(p, len(train_images), os.cpu_count() or 1)
     device = choose_device(p.device)
-    print(f"train: {dataset.name}, {len(train_images)} images, on {device} with {p.threads} threads")
+    threads = f"{p.threads} thread{'s' if p.threads > 1 else ''}"
+    print(f"train: {dataset.name}, {len(train_images)} images, on {device} with {threads}")
     with outputs(FOLDER) as folder:
         train_loss, test_loss = train(p, train_images, test_images, device, folder)
         metrics = {"dataset": dataset.name, "epochs": p.epochs, "train_loss": train_loss, "test_loss": test_loss}

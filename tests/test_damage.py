@@ -1,12 +1,12 @@
 """Damaged inputs: refused in a line that names the file, or, where no format can show the damage, restored by DVC."""
 
+import json
 import os
 import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ import yaml
 
 from tests.begin import begin
 from tests.conftest import State
-from tests.project import ROOT, Project
+from tests.project import ROOT, SMALL, Project, merge
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-VALUES = yaml.safe_load((ROOT / "params.yaml").read_text())
+VALUES = merge(yaml.safe_load((ROOT / "params.yaml").read_text()), SMALL)
 HEADER = 2048  # bytes at a file's beginning where most of the flips go: there stands what a format can show
 
 
@@ -219,11 +219,11 @@ def flip(path: Path) -> bytes:
 
 def test_dvc_notices_a_flip_that_no_format_shows_and_brings_the_right_bytes_back(project: Project) -> None:
     before = project.contents()
-    tracked = [path for path in before if not path.endswith(".gitignore")]
+    tracked = [path for path in before if path.count("/") > 1 and not path.endswith(".gitignore")]
     for path in tracked:
         flip(project.root / path)
     pixels, weights = "data/download/train_images.npy", "data/train/autoencoder.safetensors"
-    assert np.load(project.root / pixels).shape == (300, 28, 28)
+    assert np.load(project.root / pixels).shape == (300, 28, 28, 1)
     assert len(safetensors.numpy.load_file(project.root / weights)) > 0
     status = project.run("dvc", "status", check=True).stdout
     for path in tracked:
@@ -242,44 +242,74 @@ def test_without_the_cache_the_right_bytes_are_made_again(project: Project) -> N
     assert project.contents() == before
 
 
-def write_model(path: Path, sizes: list[int], claimed: list[int], **changes: object) -> None:
-    """An autoencoder's file whose weights have those `sizes`, and whose metadata say `claimed`."""
-    import json
+Operations = list[dict[str, Any]]
 
+
+def linear(inputs: Any, outputs: Any) -> dict[str, Any]:
+    return {"kind": "linear", "in_features": inputs, "out_features": outputs}
+
+
+RELU, SIGMOID = {"kind": "relu"}, {"kind": "sigmoid"}
+ENCODER = [linear(784, 12), RELU, linear(12, 3)]
+DECODER = [linear(3, 12), RELU, linear(12, 784), SIGMOID]
+
+
+def write_model(path: Path, **claimed: object) -> None:
+    """An autoencoder 784-12-3's file, whose metadata say what is `claimed` instead."""
     tensors: dict[str, np.ndarray[Any, Any]] = {}
-    for part, widths in (("encoder", sizes), ("decoder", sizes[::-1])):
-        for index, shape in enumerate(pairwise(widths)):
-            tensors[f"{part}.{2 * index}.weight"] = np.zeros(shape[::-1], np.float32)
-            tensors[f"{part}.{2 * index}.bias"] = np.zeros(shape[1:], np.float32)
-    header = {"height": 28, "width": 28, "activation": "relu", "layer_sizes": claimed, "training": {}} | changes
+    for part, operations in (("encoder", ENCODER), ("decoder", DECODER)):
+        for place, of in enumerate(operations):
+            if of["kind"] == "linear":
+                tensors[f"{part}.{place}.weight"] = np.zeros((of["out_features"], of["in_features"]), np.float32)
+                tensors[f"{part}.{place}.bias"] = np.zeros(of["out_features"], np.float32)
+    header: dict[str, object] = {"height": 28, "width": 28, "channels": 1}
+    header |= {"encoder": ENCODER, "decoder": DECODER, "training": {}} | claimed
     path.write_bytes(safetensors.numpy.save(tensors, {"autoencoder": json.dumps(header)}))
 
 
 @pytest.mark.parametrize(
-    ("sizes", "claimed", "changes"),
+    "claimed",
     [
-        ([784, 12, 3], [784, 13, 3], {}),
-        ([784, 12, 3], [784, 3], {}),
-        ([784, 12, 3], [784, 12, 12, 3], {}),
-        ([784, 12, 3], [783, 12, 3], {}),
-        ([784, 12, 3], [784, 12, 3.0], {}),
-        ([784, 12, 3], [784, 12, 0], {}),
-        ([784, 12, 3], [784, 12, 10**18], {}),
-        ([784, 12, 3], [784], {}),
-        ([784, 12, 3], [784, 12, 3], {"height": -28, "width": -28}),
-        ([784, 12, 3], [784, 12, 3], {"height": 14}),
-        ([784, 12, 3], [784, 12, 3], {"activation": "__import__('os').mkdir('ran')"}),
-        ([784, 12, 3], [784, 12, 3], {"activation": ["relu"]}),
-        ([784, 12, 3], [784, 12, 3], {"training": None}),
+        {"encoder": [linear(784, 13), RELU, linear(13, 3)]},
+        {"encoder": [linear(784, 3)]},
+        {"encoder": [linear(784, 12), RELU, linear(12, 3), linear(3, 3)]},
+        {"encoder": [linear(784, 12), linear(12, 3)]},
+        {"encoder": [linear(783, 12), RELU, linear(12, 3)]},
+        {"encoder": [linear(784, 12), RELU, linear(12, 3.0)]},
+        {"encoder": [linear(784, 12), RELU, linear(12, 0)]},
+        {"encoder": [linear(784, -12), RELU, linear(-12, 3)]},
+        {"encoder": [linear(784, 12), RELU, linear(12, 10**18)]},
+        {"encoder": [linear(784, 12), RELU, linear(12, True)]},
+        {"encoder": [linear(784, 12), RELU, linear(12, None)]},
+        {"encoder": [linear(784, 12) | {"stride": 1}, RELU, linear(12, 3)]},
+        {"encoder": [{"kind": "linear"}, RELU, linear(12, 3)]},
+        {"encoder": [linear(784, 12), RELU | {"in_features": 12}, linear(12, 3)]},
+        {"encoder": [linear(784, 12), {"kind": "__import__('os').mkdir('ran')"}, linear(12, 3)]},
+        {"encoder": [linear(784, 12), {"kind": ["relu"]}, linear(12, 3)]},
+        {"encoder": [linear(784, 12), {}, linear(12, 3)]},
+        {"encoder": [linear(784, 12), "relu", linear(12, 3)]},
+        {"encoder": []},
+        {"encoder": None},
+        {"encoder": {"0": linear(784, 3)}},
+        {"decoder": []},
+        {"decoder": [linear(3, 12), RELU, linear(12, 783), SIGMOID]},
+        {"decoder": [linear(12, 784), SIGMOID]},
+        {"decoder": ENCODER},
+        {"height": -28, "width": -28},
+        {"height": 14},
+        {"height": 28.0},
+        {"channels": 3},
+        {"height": 7, "channels": 4},
+        {"height": 0, "width": 0},
+        {"training": None},
     ],
+    ids=str,
 )
-def test_layer_sizes_that_do_not_match_the_weights_are_refused(
-    sizes: list[int], claimed: list[int], changes: dict[str, object], damageable: Path
-) -> None:
+def test_operations_that_do_not_match_the_weights_are_refused(claimed: dict[str, object], damageable: Path) -> None:
     path = damageable / "data/train/autoencoder.safetensors"
-    write_model(path, sizes, sizes)
+    write_model(path)
     assert begin("extract", damageable) is None
-    write_model(path, sizes, claimed, **changes)
+    write_model(path, **claimed)
     message = begin("extract", damageable)
     assert message is not None
     check_refusal(message, "data/train/autoencoder.safetensors: damaged: expected ")
@@ -317,3 +347,47 @@ def test_weights_that_overflow_give_no_latents(damageable: Path) -> None:
     message = begin("extract", damageable)
     assert message is not None
     check_refusal(message, "data/train/autoencoder.safetensors: damaged: expected weights that give finite latents")
+
+
+# Folders that a stage lists.
+
+CHECKPOINTS = "data/train/checkpoints"
+LISTING = [stage for stage in PIPELINE if CHECKPOINTS in inputs(stage)]
+
+
+@pytest.mark.parametrize("stage", LISTING)
+def test_what_a_desktop_leaves_among_the_checkpoints_is_passed_over(stage: str, damageable: Path) -> None:
+    folder = damageable / CHECKPOINTS
+    for name in (".DS_Store", "._1.safetensors", "Thumbs.db", "desktop.ini", "Icon\r", ".directory", "notes.txt", "1"):
+        (folder / name).write_bytes(b"\0\0\0\1Bud1")
+    (folder / "__MACOSX").mkdir()
+    assert begin(stage, damageable) is None
+
+
+@pytest.mark.parametrize("stage", LISTING)
+@pytest.mark.parametrize(
+    "name",
+    ["3.safetensors", "0.safetensors", "01.safetensors", "1 (copy).safetensors", "1.SAFETENSORS", "x.safetensors"],
+)
+def test_what_looks_like_a_checkpoint_and_is_none_is_refused(stage: str, name: str, damageable: Path) -> None:
+    folder = damageable / CHECKPOINTS
+    shutil.copy(folder / "1.safetensors", folder / name)
+    message = begin(stage, damageable)
+    assert message is not None
+    check_refusal(message, CHECKPOINTS)
+    assert name in message
+
+
+@pytest.mark.parametrize("stage", LISTING)
+def test_a_checkpoint_in_the_place_of_another_is_refused(stage: str, damageable: Path) -> None:
+    folder = damageable / CHECKPOINTS
+    (folder / "2.safetensors").rename(folder / "3.safetensors")
+    message = begin(stage, damageable)
+    assert message is not None
+    check_refusal(message, CHECKPOINTS)
+
+
+def test_what_a_desktop_leaves_reruns_nothing(project: Project) -> None:
+    for name in (".DS_Store", "._1.safetensors", "Thumbs.db", "desktop.ini"):
+        (project.root / CHECKPOINTS / name).write_bytes(b"\0\0\0\1Bud1")
+    assert project.repro() == set()

@@ -22,12 +22,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.download import FILES
+from stages.shared.images.known import Known
 from stages.shared.process.errors import InputError
 from stages.shared.process.mirrors import Pinned, Timeouts, fetch
 from tests.conftest import State
 from tests.project import ROOT, Project
+from tests.test_machine import can_mount
 
+KNOWN = Known.load(ROOT / "data/fashion-mnist.yaml").torchvision
+assert KNOWN is not None
+FILES = KNOWN.files
 PATIENCE = Timeouts(silence=0.5, total=2, tries=2)
 LIMIT = 20  # seconds a test's fetches may take, however busy the machine is; by `PATIENCE` they take a few
 
@@ -403,6 +407,19 @@ for files, mirrors in ((small, [good]), (small, bad), (large, bad)):
 """
 
 
+SAVE = f"""
+import sys
+from pathlib import Path
+from stages.shared.process.errors import explain
+from stages.shared.process.mirrors import Pinned, fetch
+
+try:
+    fetch({{"images.gz": {PINNED["images.gz"]}}}, sys.argv[2:], Path(sys.argv[1]), "")
+except Exception as error:
+    print(explain(error))
+""".replace("'", '"')
+
+
 def test_memory_is_bounded(server: Server, tmp_path: Path, state: State) -> None:
     """Neither an endless body nor one that unpacks without end takes more than any other."""
     pytest.importorskip("resource")
@@ -419,7 +436,7 @@ def test_memory_is_bounded(server: Server, tmp_path: Path, state: State) -> None
 
 
 def run_download(project: Project, mirror: str) -> subprocess.CompletedProcess[str]:
-    project.edit({"download": {"dataset": "fashion-mnist"}})
+    project.edit({"download": {"source": "data/fashion-mnist.yaml"}})
     nowhere = f"http://127.0.0.1:{free_port()}"
     return project.stage(
         "download",
@@ -472,3 +489,33 @@ def test_the_originals_from_an_http_mirror_that_the_user_names(behaviour: str, p
     with gzip.open(folder / "train-images-idx3-ubyte.gz") as file:
         assert file.read()[16:] == images.tobytes()
     assert not list((project.root / "data/download").glob(".partial*"))
+
+
+def test_what_was_fetched_once_needs_no_network(project: Project) -> None:
+    """An edit of params that this data set doesn't use runs the download again, without a mirror."""
+    result = run_download(project, str(originals()))
+    assert result.returncode == 0, result.stderr
+    before = project.contents("data/download")
+    project.edit({"download": {"test_share": 0.5, "seed": 3}})
+    assert run_download(project, "nowhere/at/all").returncode == 0
+    assert project.contents("data/download") == before, "it is split already"
+    kept = next((project.root / ".download_cache").rglob("t10k-images*"))
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    result = run_download(project, "nowhere/at/all")
+    assert result.returncode == 1
+    assert result.stderr.startswith("no mirror gave t10k-images-idx3-ubyte.gz:"), "what has rotted is not taken"
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs Linux and the right to mount")
+@pytest.mark.parametrize("disk", ["-o size=4k tmpfs {0} && head -c 4096 /dev/zero >{0}/full", "-o ro tmpfs {0}"])
+def test_a_disk_that_takes_nothing_is_no_mirrors_fault(disk: str, server: Server, tmp_path: Path) -> None:
+    """Neither a full one nor one that is read only."""
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    command = f"exec {sys.executable} -c '{SAVE}' {folder} {server.url}/good"
+    script = f"mount -t tmpfs {disk.format(folder)} && {command}"
+    result = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert result.stdout.startswith(str(folder)), result.stdout + result.stderr
+    assert re.search("No space left|Read-only", result.stdout)

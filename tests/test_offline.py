@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stages.shared.images.known import Known
+from stages.shared.process.errors import InputError
 from tests.conftest import State
 from tests.project import ROOT, Project, environment
 
@@ -123,7 +125,7 @@ for call in (lambda: socket.create_connection(("127.0.0.1", 9), 1), lambda: sock
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_calls_nobody_and_writes_nowhere_else(stage: str, watch: Watch, state: State) -> None:
-    """`download` too, of the data set `synthetic`; without a network at all where that can be had."""
+    """`download` too, of garments that are drawn; without a network at all where that can be had."""
     before = watch.project.contents()
     result = watch.run(*unshared(), "python", "-m", f"stages.{stage}")
     assert result.returncode == 0, result.stderr
@@ -158,7 +160,7 @@ def test_dvc_repro_calls_nobody_and_writes_nowhere_else(watch: Watch) -> None:
 
 def test_the_download_calls_its_mirrors_and_nobody_else(watch: Watch) -> None:
     """Here they are out of reach; which hosts are asked for is seen all the same."""
-    watch.project.edit({"download": {"dataset": "fashion-mnist"}})
+    watch.project.edit({"download": {"source": "data/fashion-mnist.yaml"}})
     del watch.environment["HTTPS_PROXY"]
     watch.environment |= {"NO_PROXY": "*", "FASHION_MNIST_MIRROR": "https://mirror.invalid"}
     command = unshared()
@@ -172,9 +174,17 @@ def test_the_download_calls_its_mirrors_and_nobody_else(watch: Watch) -> None:
 
 
 def test_every_mirror_is_https() -> None:
-    from stages.download import MIRRORS
+    known = [Known.load(path) for path in (ROOT / "data").glob("*.yaml")]
+    mirrors = [mirror for each in known if each.torchvision for mirror in each.torchvision.mirrors]
+    assert mirrors
+    assert all(mirror.startswith("https://") for mirror in mirrors)
 
-    assert all(mirror.startswith("https://") for mirror in MIRRORS)
+
+def test_a_mirror_that_is_not_https_is_refused(tmp_path: Path) -> None:
+    text = (ROOT / "data/fashion-mnist.yaml").read_text()
+    (tmp_path / "x.yaml").write_text(text.replace("- https://github", "- http://github"))
+    with pytest.raises(InputError, match=r"torchvision\.mirrors\.1: .*got 'http://githu"):
+        Known.load(tmp_path / "x.yaml")
 
 
 def locked(name: str) -> set[str]:

@@ -1,5 +1,7 @@
-"""plot: every latent at its place, in its class's colour, under its class's name."""
+"""plot: every latent at its place, in its class's color, under its class's name."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -9,13 +11,19 @@ from matplotlib.colors import to_rgba
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 from sklearn.decomposition import PCA
 
-from stages.plot import Params, choose_colormap, draw
+from stages.plot import Params, choose_colormap, choose_palette, draw, find_confusable
 from stages.shared.latents.table import Latents
 from stages.shared.process.errors import InputError
 from tests.project import Project
 
 CLASSES = [f"class {label}" for label in range(10)]
 LOOK = Params(style="labels", colormap="rainbow", elevation=20.0, azimuth=-60.0, width=10.0, height=8.0, dpi=120)
+
+
+def refusal(colormap: str) -> str:
+    with pytest.raises(InputError) as caught:
+        choose_colormap(colormap)
+    return str(caught.value)
 
 
 def latents(size: int, count: int = 60) -> Latents:
@@ -36,6 +44,7 @@ def test_each_point_stands_at_its_latent_under_its_name_and_colour() -> None:
     rainbow = mpl.colormaps["rainbow"](np.linspace(0, 1, 10))
     names = {tuple(np.round(text.get_position_3d(), 9)): text for text in axes.texts}
     assert len(names) == 60
+    assert points.labels is not None
     for value, label in zip(points.values, points.labels, strict=True):
         text = names[tuple(np.round(value, 9))]
         assert text.get_text() == CLASSES[label]
@@ -82,9 +91,48 @@ def test_the_title_names_the_data_set() -> None:
     assert "synthetic" in drawn(latents(3)).figure.get_suptitle()
 
 
-def test_an_unknown_colormap_names_its_neighbours() -> None:
+def test_an_unknown_colormap_names_the_near_ones_and_else_some_that_are_there() -> None:
+    for name in re.findall(r"such as (.*), got", refusal("foo"))[0].split(", "):
+        assert name in mpl.colormaps
     with pytest.raises(InputError, match=r"such as .*rainbow"):
         choose_colormap("rainbwo")
+
+
+@pytest.mark.parametrize(
+    ("colormap", "said"),
+    [
+        ("rainbow", None),
+        ("viridis", None),
+        ("tab10", None),
+        ("tab10_r", None),
+        ("Set2", "class 0 and class 1: the same color"),
+        ("twilight", "class 0 and class 9: the same color"),
+        ("Greys", "class 0: as white as the paper"),
+        ("hot", "class 9: as white as the paper"),
+    ],
+)
+def test_classes_that_look_alike_are_said(colormap: str, said: str | None) -> None:
+    assert find_confusable(latents(3), choose_palette(CLASSES, choose_colormap(colormap))) == said
+
+
+def test_only_what_is_drawn_counts() -> None:
+    """Of Greys, the two classes that would be white have no image here."""
+    points = replace(latents(3), labels=np.arange(60) % 8 + 2)
+    assert find_confusable(points, choose_palette(CLASSES, choose_colormap("Greys"))) is None
+
+
+def test_images_without_classes_are_not_white_either() -> None:
+    points = replace(latents(3), labels=None, classes=[])
+    for colormap, said in (("rainbow", None), ("Greys", "the images: as white as the paper")):
+        assert find_confusable(points, choose_palette([], choose_colormap(colormap))) == said
+
+
+def test_the_stage_warns_of_them(project: Project) -> None:
+    project.edit({"plot": {"colormap": "Set2"}})
+    result = project.stage("plot")
+    assert result.returncode == 0
+    assert result.stderr.startswith("plot: warning: by the colormap Set2, ")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("size", [1, 5])

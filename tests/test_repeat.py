@@ -50,6 +50,34 @@ def test_training_with_so_many_threads(threads: int, project: Project, torture: 
     assert all(run == runs[0] for run in runs)
 
 
+# What reaches PyTorch's threads and kernels, NumPy's kernels, or Matplotlib from the environment.
+OUTSIDE = {"OMP_DYNAMIC": "true", "OMP_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "7", "MKL_NUM_THREADS": "1"}
+OUTSIDE |= {"MKL_DYNAMIC": "true", "OPENBLAS_NUM_THREADS": "2", "GOTO_NUM_THREADS": "2", "KMP_ALL_THREADS": "1"}
+OUTSIDE |= {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "DNNL_MAX_CPU_ISA": "SSE41"}
+OUTSIDE |= {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "MKL_CBWR": "COMPATIBLE", "OPENBLAS_CORETYPE": "Prescott"}
+
+
+def test_settings_of_threads_and_kernels_from_outside_change_no_byte(project: Project) -> None:
+    project.edit({"train": {"threads": 2}})
+    stages = ["train", "extract", "evaluate"]
+    runs = []
+    for environment in ({}, OUTSIDE):
+        for stage in stages:
+            result = project.stage(stage, environment)
+            assert result.returncode == 0, result.stderr
+        runs.append(hashes(project))
+    assert runs[0] == runs[1]
+
+
+def test_nor_does_a_style_of_matplotlibs(project: Project, tmp_path: Path) -> None:
+    before = hashes(project)
+    (tmp_path / "matplotlibrc").write_text("figure.facecolor: black\nfont.size: 20\n")
+    environment = {"MATPLOTLIBRC": str(tmp_path), "MPLCONFIGDIR": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    for stage in ("render", "plot", "report"):
+        assert project.stage(stage, environment).returncode == 0
+    assert hashes(project) == before
+
+
 def test_another_seed_gives_other_bytes(project: Project) -> None:
     before = hashes(project)
     project.edit({"train": {"seed": 2}})

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from stages.shared.process.errors import damaged, plain
+from stages.shared.process.errors import damaged, named, plain
 
 
 def read_array(path: Path, dtype: DTypeLike, shape: Sequence[int | None]) -> NDArray[Any]:
@@ -22,7 +22,8 @@ def read_array(path: Path, dtype: DTypeLike, shape: Sequence[int | None]) -> NDA
     missing, no array of that type and shape, or empty.
     """
     try:
-        with warnings.catch_warnings(action="error"):  # NumPy's about a header that Python 2 would have written
+        # NumPy warns about a header that Python 2 would have written.
+        with named(path), warnings.catch_warnings(action="error"):
             # Mode "c" keeps the file as it is, and PyTorch, which knows no read-only tensors, content.
             array = np.lib.format.open_memmap(plain(path), mode="c")
     except (ValueError, EOFError, SyntaxError, TypeError, OverflowError, tokenize.TokenError, Warning) as error:
@@ -37,6 +38,12 @@ def read_array(path: Path, dtype: DTypeLike, shape: Sequence[int | None]) -> NDA
     return array
 
 
+def read_bytes(path: Path) -> bytes:
+    """All of the file at `path`; raises `InputError` where it is a folder or pipe, and an `OSError` names it."""
+    with named(path):
+        return plain(path).read_bytes()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON; a number that is not finite is a `ValueError`."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
@@ -45,7 +52,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     """Read the JSON object at `path`, which must have each of `keys`; else an `InputError`."""
     try:
-        value = json.loads(plain(path).read_bytes())
+        value = json.loads(read_bytes(path))
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"JSON, got: {error}") from None
     if not isinstance(value, dict) or not value.keys() >= set(keys):
@@ -67,7 +74,7 @@ def read_csv(path: Path, header: Sequence[str], least: int = 1) -> list[dict[str
     So it is for fewer rows than `least`.
     """
     try:
-        text = plain(path).read_bytes().decode("utf-8")
+        text = read_bytes(path).decode("utf-8")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         names = next(reader, [])
         rows = list(reader)

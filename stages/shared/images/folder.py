@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from stages.shared.arrays import Int64
 from stages.shared.images.dataset import SPLITS, Split
 from stages.shared.images.form import ENDINGS
+from stages.shared.listing import entries
 from stages.shared.process.errors import InputError, one_line
-
-_CLUTTER = {"thumbs.db", "desktop.ini", "__macosx", "icon\r"}  # what desktops leave, besides hidden files
 
 
 @dataclass(frozen=True)
@@ -114,13 +113,12 @@ class _Walk:
     other: list[Path] = field(default_factory=list)
 
     def entries(self, folder: Path) -> list[Path]:
-        """What stands in a folder, but for hidden files and clutter, in the order of the names' bytes."""
+        """What stands in a folder; nothing, and noted, where it can't be read."""
         try:
-            entries = sorted(folder.iterdir(), key=os.fsencode)
+            return entries(folder)
         except OSError as error:
             self.bad.append((folder, error.strerror or str(error)))
             return []
-        return [entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in _CLUTTER]
 
     def is_folder(self, path: Path) -> bool:
         try:

@@ -10,9 +10,10 @@ from pydantic import AfterValidator, Field
 
 from stages.shared.arrays import Uint8, Uint16
 from stages.shared.images.dataset import SPLITS, Split
-from stages.shared.process.errors import InputError
+from stages.shared.process.document import read_document
+from stages.shared.process.errors import InputError, named
 from stages.shared.process.mirrors import Pinned, fetch
-from stages.shared.process.params import Section, read_document, validate
+from stages.shared.process.params import Section, validate
 
 Arrays = tuple[Uint8, Uint16]  # images [N, height, width, channels], labels [N]
 Splits = Mapping[Split | None, Arrays]  # under None what is not split yet
@@ -46,10 +47,10 @@ class Torchvision(Section):
         """Fetch what is missing, and have torchvision read it. Raises `InputError` where no mirror has the files."""
         fetched = FETCHED / name
         variable = mirror_variable(name)
-        named = os.environ.get(variable)
+        first = os.environ.get(variable)
         fetch(
             {file: Pinned(pin.size, pin.sha256) for file, pin in self.files.items()},
-            [named, *self.mirrors] if named else self.mirrors,
+            [first, *self.mirrors] if first else self.mirrors,
             fetched,
             f"set {variable} to a folder or URL that has these files, or take a data set that needs no network: "
             "`-S download.source=data/digits.yaml`, or `make demo`",
@@ -62,7 +63,8 @@ class Torchvision(Section):
 
         splits: dict[Split | None, Arrays] = {}
         for split, arguments in zip(SPLITS, (self.train, self.test), strict=True):
-            data = getattr(datasets, self.class_)(scratch, download=True, **arguments)  # finds the files
+            with named(fetched):
+                data = getattr(datasets, self.class_)(scratch, download=True, **arguments)  # finds the files
             labels = data.targets if hasattr(data, "targets") else data.labels
             images = np.asarray(data.data)
             images = images.reshape(*images.shape[:3], -1)  # [N, height, width, channels]
@@ -85,7 +87,8 @@ class ScikitLearn(Section):
         """All of its images, not split."""
         from sklearn import datasets
 
-        data = getattr(datasets, self.load)()
+        with named(Path(str(datasets.__file__))):
+            data = getattr(datasets, self.load)()
         images = np.rint(data.images * (255 / self.most)).astype(np.uint8)
         return {None: (images.reshape(*images.shape[:3], -1), data.target.astype(np.uint16))}
 

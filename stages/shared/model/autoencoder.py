@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from stages.shared.arrays import Float32, Uint8, batches
 from stages.shared.model.operations import Description, Operation, apply, output_size, split
-from stages.shared.process.errors import InputError, damaged, plain
+from stages.shared.process.errors import InputError, damaged, named, one_line, plain
 
 MODEL = Path("data/train/autoencoder.safetensors")
 _METADATA = "autoencoder"
@@ -59,13 +59,13 @@ class Autoencoder:
         """How many numbers an image becomes."""
         return output_size([operation.description for operation in self.encoder], self.pixels)
 
-    def encode(self, images: NDArray[Any]) -> Float32:
+    def encode(self, images: ArrayLike) -> Float32:
         """Images, [N, height, width, channels], to their latents, float32 [N, latent_size].
 
         They are uint8, or floats in [0, 1]; grey ones may lack their last axis, and a single image its first. Raises
         `InputError` where they are anything else.
         """
-        images = self._taken(np.asarray(images))
+        images = self._taken(images)
         latents = np.empty((len(images), self.latent_size), np.float32)
         for batch in batches(len(images), self.pixels):
             part = images[batch]
@@ -73,26 +73,30 @@ class Autoencoder:
             latents[batch] = apply(self.encoder, x)
         return latents
 
-    def decode(self, latents: NDArray[Any]) -> Float32:
-        """Latents, [N, latent_size] or one alone, to images, float32 [N, height, width, channels] in [0, 1]."""
-        latents = np.atleast_2d(np.asarray(latents, np.float32))
-        if latents.ndim != 2 or latents.shape[1] != self.latent_size:
-            raise InputError(f"decode: expected latents of shape [N, {self.latent_size}], got {list(latents.shape)}")
-        images = np.empty((len(latents), self.pixels), np.float32)
-        for batch in batches(len(latents), self.pixels):
-            images[batch] = apply(self.decoder, latents[batch])
+    def decode(self, latents: ArrayLike) -> Float32:
+        """Latents, [N, latent_size] or one alone, to images, float32 [N, height, width, channels] in [0, 1].
+
+        Raises `InputError` where they are anything else.
+        """
+        expected = f"decode: expected latents of shape [N, {self.latent_size}]"
+        rows = np.atleast_2d(_numbers(latents, expected))
+        if rows.ndim != 2 or rows.shape[1] != self.latent_size or rows.dtype.kind not in "fiu":
+            raise InputError(f"{expected}, got {rows.dtype} of {list(np.shape(latents))}")
+        images = np.empty((len(rows), self.pixels), np.float32)
+        for batch in batches(len(rows), self.pixels):
+            images[batch] = apply(self.decoder, rows[batch].astype(np.float32))
         return images.reshape(-1, *self.size)
 
-    def _taken(self, images: NDArray[Any]) -> NDArray[Any]:
+    def _taken(self, given: ArrayLike) -> NDArray[Any]:
         """The images with all four axes."""
+        expected = f"encode: expected images of shape [N, {', '.join(map(str, self.size))}]"
+        images = _numbers(given, expected)
         shape = images.shape
         if self.channels == 1 and shape[-2:] == (self.height, self.width) and images.ndim < 4:
             images = images[..., np.newaxis]
         images = images[np.newaxis] if images.ndim == 3 else images
         if images.shape[1:] != self.size:
-            raise InputError(
-                f"encode: expected images of shape [N, {', '.join(map(str, self.size))}], got {list(shape)}"
-            )
+            raise InputError(f"{expected}, got {list(shape)}")
         if images.dtype != np.uint8 and (
             images.dtype.kind != "f" or not (images.size == 0 or (images.min() >= 0 and images.max() <= 1))
         ):
@@ -122,7 +126,7 @@ class Autoencoder:
         path = Path(path)
         plain(path).open("rb").close()  # whose error says why; safe_open's would always be that there is no such file
         try:
-            with safe_open(path, framework="numpy") as file:
+            with named(path), safe_open(path, framework="numpy") as file:
                 header = json.loads((file.metadata() or {}).get(_METADATA, "null"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         except (SafetensorError, ValueError, RecursionError) as error:
@@ -131,6 +135,18 @@ class Autoencoder:
             return _assemble(header, tensors)
         except ValueError as error:
             raise damaged(path, str(error)) from None
+
+
+def _numbers(given: ArrayLike, expected: str) -> NDArray[Any]:
+    """As an array; raises `InputError` where NumPy, or whoever has the numbers, makes none of it."""
+    try:
+        return np.asarray(given)
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # rows of unequal length; a tensor on a GPU, or with a gradient
+        raise InputError(f"{expected}, got {type(given).__name__}: {one_line(str(error))}") from None
 
 
 def _named(part: str, operations: Sequence[Operation]) -> dict[str, Float32]:

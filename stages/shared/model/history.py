@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.shared.formats import read_csv
+from stages.shared.listing import entries
 from stages.shared.process.errors import damaged
 
 _LOSSES = Path("data/train/loss.csv")
 _CHECKPOINTS = Path("data/train/checkpoints")
+_SUFFIX = ".safetensors"
 
 
 class Losses(NamedTuple):
@@ -23,7 +25,7 @@ class Losses(NamedTuple):
 def read_history() -> list[Losses]:
     """The losses of every epoch, in order.
 
-    Raises `InputError` where `loss.csv` is missing or damaged, or has other than as many rows as there are checkpoints.
+    Raises `InputError` where `loss.csv` is missing or damaged, or the checkpoints aren't one for each of its rows.
     """
     rows = read_csv(_LOSSES, Losses._fields)
     try:
@@ -33,12 +35,16 @@ def read_history() -> list[Losses]:
     epochs = [losses.epoch for losses in history]
     if epochs != list(range(1, len(history) + 1)) or not np.isfinite(history).all():
         raise damaged(_LOSSES, "epochs from 1 on, and finite losses")
-    found = len(list(_CHECKPOINTS.iterdir()))
-    if found != len(history):
-        raise damaged(_CHECKPOINTS, f"{len(history)} files, as {_LOSSES} has epochs, got {found}")
+    found = {path.name for path in entries(_CHECKPOINTS) if path.suffix.lower() == _SUFFIX}
+    wrong = sorted(found ^ {checkpoint(epoch).name for epoch in epochs})
+    if wrong:
+        state = "one too many" if wrong[0] in found else "missing"
+        raise damaged(
+            _CHECKPOINTS, f"a checkpoint for each of the {len(epochs)} epochs of {_LOSSES}; {wrong[0]} is {state}"
+        )
     return history
 
 
 def checkpoint(epoch: int) -> Path:
     """The file of the autoencoder after `epoch`."""
-    return _CHECKPOINTS / f"{epoch}.safetensors"
+    return _CHECKPOINTS / f"{epoch}{_SUFFIX}"

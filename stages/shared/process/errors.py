@@ -2,7 +2,10 @@
 
 import errno
 import re
+import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 REMAKE = "run `dvc repro` to make it again"
@@ -29,6 +32,18 @@ def one_line(text: str, width: int = 300) -> str:
     return textwrap.shorten(line, width, placeholder=" …")
 
 
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Give an `OSError` that names no file, as a failing disk's or a full one's, the path that the block works on."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        reason = error.strerror or f"not in full, as on a full disk: {error}"  # NumPy's has no number either
+        raise OSError(error.errno or errno.EIO, reason, str(path)) from error
+
+
 def plain(path: Path) -> Path:
     """`path`, unless it is there and no file: a folder, a pipe that never ends; then an `InputError`."""
     if path.exists() and not path.is_file():
@@ -43,8 +58,14 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or _NO_MEMORY.search(text):
         return f"not enough memory: {text or 'none left'}; free some, or set smaller sizes in params.yaml"
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"{error.filename}: not found; run `dvc repro`, which makes what is missing"
     if isinstance(error, OSError):
-        return f"{error.filename or 'writing the outputs'}: {error.strerror or error}"
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return where + one_line(error.strerror or text or type(error).__name__)
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] not in ("", "stages"):
+        return (
+            f"{sys.executable}: {one_line(text)}; this Python lacks what requirements.txt names: activate the "
+            "environment that has it (`. .venv/bin/activate`), or `pip install -r requirements.txt`"
+        )
     return None

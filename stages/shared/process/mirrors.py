@@ -1,5 +1,6 @@
 """Files of known size and SHA-256, fetched from the first mirror that has them right."""
 
+import errno
 import logging
 import os
 import shutil
@@ -20,6 +21,8 @@ from tqdm import tqdm
 from stages.shared.process.errors import InputError
 
 _CHUNK = 1 << 16  # bytes
+# What only writing fails with: a full disk, a quota, one that is read only.
+_NO_MIRRORS_FAULT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def fetch(
     pooch.get_logger().setLevel(logging.ERROR)
     wanted = dict(files)
     failures = []
+    folder.mkdir(parents=True, exist_ok=True)
     for mirror in mirrors:
         try:
             for name, pinned in list(wanted.items()):
@@ -57,6 +61,8 @@ def fetch(
                 del wanted[name]
             return
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in _NO_MIRRORS_FAULT:
+                raise OSError(error.errno, error.strerror, str(folder)) from error
             failures.append(f"  {mirror}: {name}: {_reason(error)}")
     raise InputError("\n".join([f"no mirror gave {', '.join(wanted)}:", *failures, advice]))
 

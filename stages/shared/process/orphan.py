@@ -4,12 +4,13 @@ import os
 import signal
 import time
 
+import psutil
+
 _GRACE = 1.0  # seconds until an orphan that is in one long call, where Python handles no signal, is ended anyway
 
 
 def follow_dvc(every: float = 0.2) -> None:
     """Look every so many seconds whether DVC lives; return never, or end this process."""
-    import psutil
 
     def is_dvcs_shell(process: psutil.Process) -> bool:
         try:

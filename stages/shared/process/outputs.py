@@ -1,6 +1,5 @@
 """Outputs that appear whole or not at all."""
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from stages.shared.process.errors import InputError
+from stages.shared.process.errors import InputError, named
 from stages.shared.process.signals import cleaned, deferred
 
 PARTIAL = ".partial"
@@ -19,8 +18,7 @@ def outputs(folder: Path, wait_seconds: float = 5) -> Iterator[Path]:
     """Give an empty work folder; when the block ends well, move all that is in it into `folder`, else drop it.
 
     The work folder is `folder/.partial`. What a killed run left in it is cleared by the next, and a second run of the
-    same stage at the same time is refused with an `InputError`. An `OSError` that names no file, as a full disk's, is
-    given the folder's name.
+    same stage at the same time is refused with an `InputError`.
     """
     work, lock = folder / PARTIAL, folder / f"{PARTIAL}.lock"
 
@@ -30,7 +28,7 @@ def outputs(folder: Path, wait_seconds: float = 5) -> Iterator[Path]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock, timeout=wait_seconds), cleaned(clean):
+        with named(folder), FileLock(lock, timeout=wait_seconds), cleaned(clean):
             _remove(work)
             work.mkdir()
             yield work
@@ -39,11 +37,6 @@ def outputs(folder: Path, wait_seconds: float = 5) -> Iterator[Path]:
                     _move(path, folder / path.name)
     except Timeout:
         raise InputError(f"{folder}: another run is writing here; wait for it to end, or stop it") from None
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        reason = error.strerror or f"not written in full, as on a full disk: {error}"  # NumPy's has no number either
-        raise OSError(error.errno or errno.EIO, reason, str(folder)) from error
 
 
 def _remove(folder: Path) -> None:
