@@ -22,6 +22,8 @@ RECIPE: dict[str, Any] = {
     "optimizer": "adam",
     "learning_rate": 0.005,
     "schedule": "constant",
+    "shuffle": "full",
+    "processes": 1,
     "seed": 0,
 }
 IMAGES = 60_000

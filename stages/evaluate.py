@@ -23,6 +23,7 @@ from stages.shared.process.errors import InputError
 from stages.shared.process.outputs import outputs
 from stages.shared.scores import metrics
 from stages.shared.scores.baselines import Codec, MeanImage, PcaBaseline
+from stages.shared.scores.neighbors import nearest
 
 FOLDER = Path("data/evaluate")
 
@@ -56,6 +57,7 @@ class Scores:
     errors: Float64  # [N], mean squared error per pixel of each image
     confusion: Int64 | None  # [actual class, predicted class]; None where there are not two classes
     trustworthiness: float | None
+    search: dict[str, Any] | None = None  # the index that found the neighbors; None where all were compared
 
     @property
     def mse(self) -> float:
@@ -88,13 +90,15 @@ def score(p: Params, codec: Codec, train: Split, test: Split, classes: int) -> S
         raise InputError(f"{MODEL}: gives latents that are not finite; train again, with a smaller train.learning_rate")
     size = min(p.sample, len(latents))
     sample = np.sort(np.random.default_rng(p.seed).choice(len(latents), size, replace=False))
-    confusion = None
+    confusion, found = None, None
     if train.labels is not None and test.labels is not None and classes > 1:
-        confusion = metrics.confusion(train_latents, train.labels, latents, test.labels, p.neighbors, classes)
+        found = nearest(train_latents, latents, p.neighbors)
+        confusion = metrics.confusion(train.labels, found.indices, test.labels, classes)
     return Scores(
         collapsed=metrics.collapsed(latents),
         errors=metrics.reconstruction_errors(codec, test.images, latents),
         confusion=confusion,
+        search=None if found is None or found.how is None else {"index": found.how, "recall": found.recall},
         trustworthiness=metrics.trustworthiness(test.images[sample], latents[sample], p.neighbors),
     )
 
@@ -115,6 +119,7 @@ def figures(name: str, ours: Scores, pca: Scores, mean_image_mse: float) -> dict
         "pca_psnr_db": metrics.psnr(pca.mse),
         "pca_error_removed": 1 - ours.mse / pca.mse if pca.mse > 0 else None,
         **({} if ours.accuracy is None else accuracies),
+        **({} if ours.search is None else {"knn_search": ours.search}),
         "trustworthiness": ours.trustworthiness,
         "pca_trustworthiness": pca.trustworthiness,
         "collapsed_dimensions": ours.collapsed,

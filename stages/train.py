@@ -1,7 +1,11 @@
 """train: fit the autoencoder to the training images.
 
 Reads  data/download/train_images.npy, test_images.npy, dataset.json
-Writes data/train/checkpoints/1.safetensors … one an epoch, autoencoder.safetensors, loss.csv, metrics.json
+Writes data/train/checkpoints/1.safetensors … and reconstructions/1.png … one an epoch, autoencoder.safetensors,
+       loss.csv, metrics.json; the pictures, losses and metrics stand there from the first epoch on
+
+Goes on where a run of the same recipe was ended (`shared/training/state.py`). With `train.processes`, or started by
+torchrun, several processes train together.
 """
 
 from stages.shared.process.run import run
@@ -10,30 +14,36 @@ import math
 import os
 import sys
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
-from tqdm import tqdm
 
-from stages.shared.formats import write_csv, write_json
-from stages.shared.images.dataset import Dataset, read_images
+from stages.shared.images.dataset import SPLITS, Dataset, images_file, read_images
 from stages.shared.model.operations import ACTIVATIONS
-from stages.shared.process import params
+from stages.shared.process import launch, memory, params, waiting
 from stages.shared.process.errors import InputError
-from stages.shared.process.outputs import outputs
+from stages.shared.process.outputs import clear, outputs
 
 if TYPE_CHECKING:
     import torch
 
     from stages.shared.arrays import Uint8
     from stages.shared.model.autoencoder import Autoencoder
+    from stages.shared.training.fit import Fit
+    from stages.shared.training.group import Group
+    from stages.shared.training.state import Keeper
 
 FOLDER = Path("data/train")
 ENOUGH = 10_000  # images to judge by
+ENOUGH_NUMBERS = 2**23  # of larger ones: 64 MiB of float64
 MIN_CYCLE = 10  # steps, of which 3 rise
+
+HOW = {  # images are read that are more than the memory at hand
+    "full": "each is read alone; with train.shuffle: blocks they come in long runs, quicker",
+    "blocks": "they are read in long runs, and mixed within 64 of these",
+}
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
@@ -42,6 +52,12 @@ def _schedules() -> Iterable[str]:
     from stages.shared.training.schedules import SCHEDULES
 
     return SCHEDULES
+
+
+def _shuffles() -> Iterable[str]:
+    from stages.shared.training.shuffles import SHUFFLES
+
+    return SHUFFLES
 
 
 def _optimizers() -> Iterable[str]:
@@ -61,9 +77,11 @@ class Params(params.Section):
     optimizer: Annotated[str, params.OneOf(_optimizers)]
     learning_rate: float = Field(gt=0, le=1000)
     schedule: Annotated[str, params.OneOf(_schedules)]
+    shuffle: Annotated[str, params.OneOf(_shuffles)]
     seed: int = Field(ge=0, lt=2**63)
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: int = Field(ge=1)
+    processes: int = Field(ge=1, le=1024)
 
 
 def check(p: Params, images: int, cores: int) -> None:
@@ -82,15 +100,26 @@ def check(p: Params, images: int, cores: int) -> None:
 
 
 def choose_device(name: str) -> "torch.device":
-    """The device of that name; `auto` takes CUDA, else MPS, else the CPU. Raises `InputError` where it is missing."""
+    """The device of that name; `auto` takes CUDA, else MPS, else the CPU. Raises `InputError` where it is missing.
+
+    Of several processes on one machine each has a GPU of its own.
+    """
     import torch
+
+    from stages.shared.training.group import local
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(kind for kind, available in there.items() if available))
+        name = next(kind for kind, available in there.items() if available)
     if not there[name]:
         raise InputError(f"params.yaml: train.device: '{name}' is not available here; take 'auto' or 'cpu'")
-    return torch.device(name)
+    number, processes = local()
+    if name != "cuda" or processes == 1:
+        return torch.device(name)
+    if processes > torch.cuda.device_count():
+        raise InputError(f"train: {processes} processes want a GPU each, and there are {torch.cuda.device_count()}")
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 def find_failure(
@@ -98,9 +127,10 @@ def find_failure(
 ) -> str | None:
     """What went wrong with a training whose losses are finite, in a line; None where something was learnt.
 
-    The images are uint8 [N, height, width, channels]; of many, the first 10,000 are looked at.
+    The images are uint8 [N, height, width, channels]; of many, the first 10,000 are looked at, fewer of large ones.
     """
-    train_images, test_images = train_images[:ENOUGH], test_images[:ENOUGH]
+    enough = max(2, min(ENOUGH, ENOUGH_NUMBERS // autoencoder.pixels))
+    train_images, test_images = train_images[:enough], test_images[:enough]
     if (train_images == train_images[0]).all():
         return f"no two training images differ, of {len(train_images)}: there is nothing to tell apart"
     latents = autoencoder.encode(test_images)  # [N, latent size]
@@ -119,54 +149,91 @@ def find_failure(
     return None
 
 
-def train(p: Params, train_images: "Uint8", test_images: "Uint8", device: "torch.device", folder: Path) -> list[float]:
-    """Train as `p` says; write `folder`'s checkpoints, model and loss curve; return the last losses, train and test.
+def key(p: Params, device: "torch.device") -> str:
+    """What a training is known by: all that can change a byte of what it leaves, but for `epochs` where those can't."""
+    from stages.shared.training.schedules import BEGINS_ALIKE
+    from stages.shared.training.state import key_of
+
+    recipe = p.model_dump(exclude={"epochs"} if p.schedule in BEGINS_ALIKE else set())
+    return key_of(recipe | {"device": device.type}, [images_file(split) for split in SPLITS])
+
+
+def train(
+    p: Params,
+    train_images: "Uint8",
+    test_images: "Uint8",
+    device: "torch.device",
+    folder: Path,
+    dataset: str = "",
+    keeper: "Keeper | None" = None,
+    group: "Group | None" = None,
+) -> "Fit":
+    """Train as `p` says, from where `keeper` has it; write all outputs into `folder`, the work folder.
 
     The images are uint8 [N, height, width, channels]. Raises `InputError` where a loss stops being finite; warns on
     stderr where they are, and yet nothing was learnt.
     """
     import torch
 
+    from stages.shared.training.fit import Fit
+    from stages.shared.training.group import ALONE, local
+    from stages.shared.training.record import Record
+    from stages.shared.training.state import Keeper
     from stages.shared.training.trainer import Trainer
 
-    torch.set_num_threads(p.threads)
-    trainer = Trainer(train_images, device=device, **p.model_dump(exclude={"device", "threads"}))
-    (folder / "checkpoints").mkdir()
-    losses: list[list[float]] = []
-    for epoch in range(1, p.epochs + 1):
-        train_loss = trainer.epoch(partial(tqdm, desc=f"epoch {epoch}/{p.epochs}", leave=False, disable=None))
-        test_loss = trainer.test(test_images)
-        if not math.isfinite(train_loss + test_loss):
-            raise InputError(
-                f"train: the loss is {train_loss} in epoch {epoch} at the rate {p.learning_rate}: it diverged; "
-                f"try a smaller train.learning_rate, say {p.learning_rate / 10:g}"
-            )
-        print(f"epoch {epoch}/{p.epochs}: train loss {train_loss:.5f}, test loss {test_loss:.5f}")
-        losses.append([train_loss, test_loss])
+    group = group or ALONE
+    torch.set_num_threads(max(1, p.threads // local()[1]))
+    recipe = p.model_dump(exclude={"device", "threads", "processes"})
+    from_disk = train_images.nbytes > memory.at_hand()
+    if from_disk and group.first:
+        print(f"train: {train_images.nbytes / 1e9:.1f} GB of images are more than the memory at hand: {HOW[p.shuffle]}")
+    trainer = Trainer(train_images, device=device, group=group, from_disk=from_disk, **recipe)
+    record = Record(folder, dataset, test_images) if group.first else None
+    fit = Fit(trainer, test_images, p.model_dump(), record, keeper or Keeper(None))
+    fit.go_on()
+    _, test_loss = fit.run()
+    if group.first:
         autoencoder = trainer.autoencoder(p.model_dump())
-        autoencoder.write(folder / "checkpoints" / f"{epoch}.safetensors")
-    autoencoder.write(folder / "autoencoder.safetensors")
-    rows = [[epoch, *pair] for epoch, pair in enumerate(losses, start=1)]
-    write_csv(folder / "loss.csv", ["epoch", "train_loss", "test_loss"], rows)
-    failure = find_failure(autoencoder, test_loss, train_images, test_images)
-    if failure:
-        print(f"train: warning: {failure}", file=sys.stderr)
-    return losses[-1]
+        autoencoder.write(folder / "autoencoder.safetensors")
+        failure = find_failure(autoencoder, test_loss, train_images, test_images)
+        if failure:
+            print(f"train: warning: {failure}", file=sys.stderr)
+    return fit
 
 
 def main() -> None:
+    waiting.choose()
     p = params.read("train", Params)
+    if launch.wanted(p.processes):
+        try:
+            launch.launch("stages.train", p.processes)
+        finally:  # the first process may have been killed
+            clear(FOLDER)
+        return
     train_images = read_images("train")
     test_images = read_images("test", train_images.shape[1:])
     dataset = Dataset.read()
     check(p, len(train_images), os.cpu_count() or 1)
     device = choose_device(p.device)
-    threads = f"{p.threads} thread{'s' if p.threads > 1 else ''}"
-    print(f"train: {dataset.name}, {len(train_images)} images, on {device} with {threads}")
-    with outputs(FOLDER) as folder:
-        train_loss, test_loss = train(p, train_images, test_images, device, folder)
-        metrics = {"dataset": dataset.name, "epochs": p.epochs, "train_loss": train_loss, "test_loss": test_loss}
-        write_json(folder / "metrics.json", metrics)
+
+    from stages.shared.training import state
+    from stages.shared.training.group import joined
+
+    with joined(device) as group:
+        p = p.model_copy(update={"processes": group.size})
+        name = key(p, device)
+        if group.share(name) != name:
+            raise InputError("train: the processes' params, images or sources differ; bring all machines to the same")
+        if not group.first:
+            train(p, train_images, test_images, device, FOLDER, group=group)
+            return
+        together = f", {group.size} processes together" if group.size > 1 else ""
+        threads = f"{p.threads} thread{'s' if p.threads > 1 else ''}"
+        print(f"train: {dataset.name}, {len(train_images)} images, on {device.type} with {threads}{together}")
+        with state.keeper(name, state.folder()) as keeper:
+            with outputs(FOLDER) as folder:
+                fit = train(p, train_images, test_images, device, folder, dataset.name, keeper, group)
+            fit.keep(finished=True)
 
 
 if __name__ == "__main__":

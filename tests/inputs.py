@@ -34,7 +34,8 @@ def random_autoencoder(
 ) -> Autoencoder:
     """A dense autoencoder that was never trained."""
     parts = dense(int(np.prod(size)), layers, latent_size, activation)
-    return Autoencoder(*([_operation(random, each) for each in part] for part in parts), *size, training or {})  # type: ignore[misc]
+    encoder, decoder = ([_operation(random, each) for each in part] for part in parts)
+    return Autoencoder(encoder, decoder, *size, training or {})
 
 
 def _operation(random: np.random.Generator, description: dict[str, Any]) -> Operation:

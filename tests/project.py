@@ -38,7 +38,7 @@ class Project:
         shutil.copytree(ROOT / "stages", root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
         (root / "data").mkdir()
         known = [path.relative_to(ROOT) for path in (ROOT / "data").glob("*.yaml")]
-        for name in ("dvc.yaml", "params.yaml", ".dvcignore", *known):
+        for name in (*map(Path, ("dvc.yaml", "params.yaml", ".dvcignore")), *known):
             shutil.copy(ROOT / name, root / name)
         project = cls(root)
         project.draw(DRAWN)

@@ -132,11 +132,11 @@ def test_replaced(stage: str, dep: str, damageable: Path, state: State) -> None:
     for name in files(damageable, dep):
         path = damageable / name
         data = path.read_bytes()
-        neighbours = {other: (damageable / other).read_bytes() for other in all_files(damageable, stage)}
+        neighbors = {other: (damageable / other).read_bytes() for other in all_files(damageable, stage)}
         contents = {"empty": b"", "text": b"<!DOCTYPE html>\n<title>404</title>\n", "pickle": b"\x80\x04]\x94.",
                     "zeros": bytes(len(data)), "ones": b"\xff" * len(data), "twice": data * 2, "more": data + b"\0",
                     "null": b"null", "deep": b"[" * 100_000, "numpy": b"\x93NUMPY"}  # fmt: skip
-        for kind, other in (contents | neighbours).items():
+        for kind, other in (contents | neighbors).items():
             with replaced(path, other):
                 message = begin(stage, damageable)
             tried += 1
@@ -168,7 +168,7 @@ KINDS: dict[str, Callable[[Path], object]] = {
 
 
 def fits(other: str, name: str) -> bool:
-    """Whether a neighbour's contents are of the same kind and shape, so that only the hashes could tell."""
+    """Whether a neighbor's contents are of the same kind and shape, so that only the hashes could tell."""
     kinds = [Path(path).name.removeprefix("train_").removeprefix("test_") for path in (other, name)]
     return kinds[0] == kinds[1] or all(path.endswith(".safetensors") for path in (other, name))
 

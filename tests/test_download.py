@@ -73,8 +73,8 @@ def test_each_garment_is_told_from_the_others() -> None:
     images, labels = draw(1500, seed=3)
     flat = images.reshape(len(images), -1) / 255
     assert set(labels) == set(range(len(GARMENTS)))
-    neighbours = KNeighborsClassifier(5).fit(flat[:1000], labels[:1000])
-    assert neighbours.score(flat[1000:], labels[1000:]) > 0.9
+    neighbors = KNeighborsClassifier(5).fit(flat[:1000], labels[:1000])
+    assert neighbors.score(flat[1000:], labels[1000:]) > 0.9
     assert len(np.unique(images, axis=0)) == len(images), "no two are the same"
 
 

@@ -80,12 +80,12 @@ def nearest(points: np.ndarray, point: np.ndarray) -> np.ndarray:
     return np.argsort(((points - point) ** 2).sum(axis=1), kind="stable")
 
 
-def votes(train: np.ndarray, labels: np.ndarray, test: np.ndarray, k: int) -> list[int]:
+def predictions(train: np.ndarray, labels: np.ndarray, test: np.ndarray, k: int) -> list[int]:
     return [int(np.bincount(labels[nearest(train, point)[:k]]).argmax()) for point in test]
 
 
 def trust(x: np.ndarray, z: np.ndarray, k: int) -> float:
-    """Venna and Kaski's formula: each neighbour in z that is none in x costs its rank in x beyond k."""
+    """Venna and Kaski's formula: each neighbor in z that is none in x costs its rank in x beyond k."""
     n, cost = len(x), 0
     for i in range(n):
         ranks = [j for j in nearest(x, x[i]) if j != i]
@@ -111,7 +111,10 @@ def test_figures_agree_with_their_definitions(project: Path) -> None:
     scores = [(x - mean) @ components.T for x in (train, test)]
     errors = ((ours - test) ** 2).mean(axis=1)
     pca_errors = ((scores[1] @ components + mean - test) ** 2).mean(axis=1)
-    voted, pca_voted = votes(z[0], train_labels, z[1], 5), votes(scores[0], train_labels, scores[1], 5)
+    predicted, pca_predicted = (
+        predictions(z[0], train_labels, z[1], 5),
+        predictions(scores[0], train_labels, scores[1], 5),
+    )
     expected = {
         "test_mse": errors.mean(),
         "psnr_db": -10 * math.log10(errors.mean()),
@@ -120,8 +123,8 @@ def test_figures_agree_with_their_definitions(project: Path) -> None:
         "pca_mse": pca_errors.mean(),
         "pca_psnr_db": -10 * math.log10(pca_errors.mean()),
         "pca_error_removed": 1 - errors.mean() / pca_errors.mean(),
-        "knn_accuracy": np.mean(voted == labels),
-        "pca_knn_accuracy": np.mean(pca_voted == labels),
+        "knn_accuracy": np.mean(predicted == labels),
+        "pca_knn_accuracy": np.mean(pca_predicted == labels),
         "trustworthiness": trust(test[sample], z[1][sample], 5),
         "pca_trustworthiness": trust(test[sample], scores[1][sample], 5),
         "collapsed_dimensions": 0,
@@ -134,11 +137,11 @@ def test_figures_agree_with_their_definitions(project: Path) -> None:
         assert (row["dataset"], row["class"], int(row["count"])) == (DATASET, NAMES[label], members.sum())
         assert float(row["mse"]) == pytest.approx(errors[members].mean(), rel=1e-4)
         assert float(row["pca_mse"]) == pytest.approx(pca_errors[members].mean(), rel=1e-4)
-        assert float(row["accuracy"]) == pytest.approx(np.mean(np.array(voted)[members] == label))
-        assert float(row["pca_accuracy"]) == pytest.approx(np.mean(np.array(pca_voted)[members] == label))
+        assert float(row["accuracy"]) == pytest.approx(np.mean(np.array(predicted)[members] == label))
+        assert float(row["pca_accuracy"]) == pytest.approx(np.mean(np.array(pca_predicted)[members] == label))
     for row in rows(project, "confusion.csv"):
         actual, guess = NAMES.index(row["actual"]), NAMES.index(row["predicted"])
-        count = sum(a == actual and b == guess for a, b in zip(labels, voted, strict=True))
+        count = sum(a == actual and b == guess for a, b in zip(labels, predicted, strict=True))
         assert int(row["count"]) == count
         assert float(row["share"]) == pytest.approx(count / (labels == actual).sum())
 
@@ -248,7 +251,7 @@ def test_batches_change_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) 
 )
 def test_refuses_in_words(project: Path, sizes: dict[str, int], values: dict[str, int], words: list[str]) -> None:
     make(project, **sizes)  # type: ignore[arg-type]
-    configure(project, **values)
+    configure(project, "evaluate", **values)
     with pytest.raises(InputError) as caught:
         evaluate.main()
     assert all(word in str(caught.value) for word in words), str(caught.value)

@@ -32,8 +32,8 @@ from tests.test_machine import can_mount
 KNOWN = Known.load(ROOT / "data/fashion-mnist.yaml").torchvision
 assert KNOWN is not None
 FILES = KNOWN.files
-PATIENCE = Timeouts(silence=0.5, total=2, tries=2)
-LIMIT = 20  # seconds a test's fetches may take, however busy the machine is; by `PATIENCE` they take a few
+TIMEOUTS = Timeouts(silence=0.5, total=2, tries=2)
+LIMIT = 20  # seconds a test's fetches may take, however busy the machine is; by `TIMEOUTS` they take a few
 
 CONTENTS = {
     "images.gz": gzip.compress(bytes(range(256)) * 800, mtime=0),
@@ -246,10 +246,10 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def bring(mirrors: list[str], folder: Path, patience: Timeouts = PATIENCE) -> None:
+def bring(mirrors: list[str], folder: Path, timeouts: Timeouts = TIMEOUTS) -> None:
     started = time.monotonic()
     try:
-        fetch(PINNED, mirrors, folder, ADVICE, patience)
+        fetch(PINNED, mirrors, folder, ADVICE, timeouts)
     finally:
         assert time.monotonic() - started < LIMIT
 

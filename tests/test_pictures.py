@@ -217,7 +217,16 @@ def test_a_source_that_is_not_there(folder: Folder) -> None:
 
 
 def test_names_of_all_kinds(folder: Folder) -> None:
-    odd = ["new\nline", "quo\"te'", "<b>&amp;", "$x$ $y$", "ü – 数据", b"by\xff\xfetes", "tab\t", "=1+1"]
+    odd: list[str | bytes] = [
+        "new\nline",
+        "quo\"te'",
+        "<b>&amp;",
+        "$x$ $y$",
+        "ü – 数据",
+        b"by\xff\xfetes",
+        "tab\t",
+        "=1+1",
+    ]
     for name in odd:
         text = os.fsdecode(name)
         folder.add(f"{text}/{text}.png")

@@ -18,12 +18,15 @@ PROCESS = "stages/shared/process"  # which no stage depends on: nothing there ca
 EXEMPT = {
     "document.py": "reads YAML as DVC does, or refuses",
     "errors.py": "words what is wrong",
+    "launch.py": "starts a stage as several processes",
+    "memory.py": "tells the kernel what is read next",
     "mirrors.py": "fetches files of known hashes, or refuses",
     "orphan.py": "ends a stage whose DVC is gone",
     "outputs.py": "moves whole outputs to their place, or none",
     "params.py": "hands on the values that DVC tracks itself, or refuses",
     "run.py": "begins and ends a process",
     "signals.py": "ends a process on a signal",
+    "waiting.py": "has threads wait asleep or spinning",
 }
 
 

@@ -37,7 +37,7 @@ def drawn(points: Latents, **changes: Any) -> Any:
     return draw(points, look, choose_colormap(look.colormap)).axes[0]
 
 
-def test_each_point_stands_at_its_latent_under_its_name_and_colour() -> None:
+def test_each_point_stands_at_its_latent_under_its_name_and_color() -> None:
     points = latents(3)
     axes = drawn(points)
     assert isinstance(axes, Axes3D)

@@ -30,7 +30,9 @@ RECIPE = {
     "schedule": "constant",
     "seed": 0,
     "device": "cpu",
+    "shuffle": "full",
     "threads": 1,
+    "processes": 1,
 }
 
 
@@ -73,6 +75,8 @@ def test_it_writes_model_checkpoints_curve_and_metrics(folder: Path) -> None:
         "checkpoints/2.safetensors",
         "loss.csv",
         "metrics.json",
+        "reconstructions/1.png",
+        "reconstructions/2.png",
     ]
     with (out / "loss.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -5,8 +5,10 @@ number or two, then placed, sized, shaded and scaled down to 28 x 28 pixels.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -21,14 +23,16 @@ _SUPERSAMPLING = 8
 _CANVAS = SIZE * _SUPERSAMPLING
 
 
-def draw(count: int, seed: int) -> tuple[Uint8, Uint16]:
+def draw(count: int, seed: int, file: Path | None = None) -> tuple[Uint8, Uint16]:
     """Draw `count` garments: images uint8 [count, 28, 28, 1] on black, and labels uint16 [count] into `GARMENTS`.
 
-    The same arguments give the same bytes, and a smaller `count` the beginning of a larger one.
+    The same arguments give the same bytes, and a smaller `count` the beginning of a larger one. The images are mapped
+    from a new `.npy` file, where one is given: then they may be more than the memory holds.
     """
     random = np.random.default_rng(seed)
     kinds = list(GARMENTS.values())
-    images = np.empty((count, SIZE, SIZE, 1), np.uint8)
+    shape = (count, SIZE, SIZE, 1)
+    images = np.empty(shape, np.uint8) if file is None else open_memmap(file, "w+", np.uint8, shape)
     labels = np.empty(count, np.uint16)
     for index in range(count):
         labels[index] = random.integers(len(kinds))

@@ -101,10 +101,10 @@ class Drawn(Section):
     seed: int = Field(ge=0)
 
     def read(self, name: str, scratch: Path) -> Splits:
-        """Draw them, none in both splits."""
+        """Draw them, none in both splits, into a file, since they may be more than the memory holds."""
         from stages.shared.images.garments import draw
 
-        images, labels = draw(self.train_images + self.test_images, self.seed)
+        images, labels = draw(self.train_images + self.test_images, self.seed, scratch / "drawn.npy")
         count = self.train_images
         return {"train": (images[:count], labels[:count]), "test": (images[count:], labels[count:])}
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from stages.shared.arrays import Uint8
+from stages.shared.arrays import Uint8, batches
 from stages.shared.images.form import UNREADABLE, Form
 
 _AT_ONCE = 512  # pictures decoded ahead of the one that is written
@@ -63,7 +63,14 @@ def _read(form: Form, path: Path) -> Uint8 | str:
 
 def write_arrays(images: Uint8, form: Form, target: Path) -> None:
     """Bring images, uint8 [N, height, width, channels], into the form, and write them like `write_pictures`."""
-    if images.shape[1:] != form.shape:
-        pictures = images[..., 0] if images.shape[3] == 1 else images  # as Pillow has grey ones
-        images = np.stack([form.apply(Image.fromarray(picture)) for picture in pictures])
-    np.save(target, images)
+    with target.open("wb") as file:
+        _write_header(file, len(images), form)
+        for batch in batches(len(images), images[0].size):
+            file.write(_formed(images[batch], form).tobytes())
+
+
+def _formed(images: Uint8, form: Form) -> Uint8:
+    if images.shape[1:] == form.shape:
+        return images
+    pictures = images[..., 0] if images.shape[3] == 1 else images  # as Pillow has grey ones
+    return np.stack([form.apply(Image.fromarray(picture)) for picture in pictures])

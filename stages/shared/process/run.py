@@ -8,24 +8,28 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from traceback import format_exception
 from types import TracebackType
 
 from stages.shared import environment
-from stages.shared.process import signals
+from stages.shared.process import launch, signals
 from stages.shared.process.errors import explain, one_line
 
 
 def _report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if (message := explain(error)) is None:
+    message = explain(error)
+    if launch.ERROR_FILE in os.environ:
+        launch.record(error, message or "".join(format_exception(kind, error, traceback)))
+    elif message is None:
         sys.__excepthook__(kind, error, traceback)
-        return
-    print(message, file=sys.stderr)
-    if "DVC_STAGE" in os.environ:
-        print(
-            f"DVC removed what {_NAME} had written, before it ran {_NAME}: undo the edit and `dvc repro` brings it "
-            f"back, `git restore data/{_NAME}` what git keeps of it",
-            file=sys.stderr,
-        )
+    else:
+        print(message, file=sys.stderr)
+        if "DVC_STAGE" in os.environ:
+            print(
+                f"DVC removed what {_NAME} had written, before it ran {_NAME}: undo the edit and `dvc repro` brings it "
+                f"back, `git restore data/{_NAME}` what git keeps of it",
+                file=sys.stderr,
+            )
 
 
 def _take_over() -> None:

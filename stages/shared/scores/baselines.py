@@ -34,8 +34,10 @@ class MeanImage:
 
     @classmethod
     def fit(cls, images: Uint8) -> "MeanImage":
-        mean = images.reshape(len(images), -1).mean(axis=0, dtype=np.float64)
-        return cls((mean / 255).astype(np.float32))
+        total = np.zeros(images[0].size, np.float64)  # a sum of whole numbers is exact, in whatever parts
+        for batch in batches(len(images), images[0].size):
+            total += images[batch].reshape(-1, images[0].size).sum(axis=0, dtype=np.float64)
+        return cls((total / len(images) / 255).astype(np.float32))
 
     def encode(self, images: Uint8) -> Float32:
         return np.empty((len(images), 0), np.float32)

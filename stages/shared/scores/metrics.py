@@ -27,17 +27,13 @@ def psnr(mse: float) -> float | None:
     return 10 * math.log10(1 / mse) if mse > 0 else None
 
 
-def confusion(
-    train_latents: Float32, train_labels: Uint16, latents: Float32, labels: Uint16, neighbors: int, classes: int
-) -> Int64:
-    """How often which class is predicted, by the majority of the `neighbors` nearest training latents.
+def confusion(train_labels: Uint16, nearest: Int64, labels: Uint16, classes: int) -> Int64:
+    """How often which class is predicted, by the majority of the nearest training latents, indices [N, neighbors].
 
     Images, [actual class, predicted class].
     """
     from scipy.stats import mode
-    from sklearn.neighbors import NearestNeighbors
 
-    nearest = NearestNeighbors(n_neighbors=neighbors).fit(train_latents).kneighbors(latents, return_distance=False)
     predicted = mode(train_labels[nearest], axis=1).mode  # of a tie, the first class
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (labels, predicted), 1)

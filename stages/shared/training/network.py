@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from stages.shared.model.autoencoder import Autoencoder
@@ -47,16 +46,16 @@ def _module(description: Description) -> nn.Module:
 def flatten(network: nn.Module) -> tuple[Tensor, Tensor]:
     """Lay all parameters end to end in one tensor, their gradients in another: an optimizer's step is then one call.
 
-    The network's own become views of these.
+    The network's own become views of these. The second has room for one number more, the loss: what processes add up.
     """
     parameters = list(network.parameters())
     sizes = [parameter.numel() for parameter in parameters]
     flat = parameters[0].new_zeros(sum(sizes))
-    grad = torch.zeros_like(flat)
-    for parameter, data, its_grad in zip(parameters, flat.split(sizes), grad.split(sizes), strict=True):
+    sums = flat.new_zeros(sum(sizes) + 1)
+    for parameter, data, its_grad in zip(parameters, flat.split(sizes), sums[:-1].split(sizes), strict=True):
         parameter.data = _laid(data, parameter).copy_(parameter.data)
         parameter.grad = _laid(its_grad, parameter)
-    return flat, grad
+    return flat, sums
 
 
 def _laid(flat: Tensor, like: Tensor) -> Tensor:

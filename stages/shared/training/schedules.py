@@ -25,3 +25,4 @@ def one_cycle(learning_rate: float, steps: int) -> Iterator[float]:
 
 
 SCHEDULES: dict[str, Callable[[float, int], Iterator[float]]] = {"constant": constant, "one-cycle": one_cycle}
+BEGINS_ALIKE = {"constant"}  # those whose rates don't depend on how many epochs there are to be

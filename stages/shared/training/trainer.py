@@ -1,6 +1,8 @@
 """The loop over an epoch: batches drawn, gradients taken, the optimizer's steps."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -9,19 +11,24 @@ from torch import Tensor
 from stages.shared.arrays import Uint8
 from stages.shared.model.architecture import dense
 from stages.shared.model.autoencoder import Autoencoder
+from stages.shared.training.disk import FromDisk
 from stages.shared.training.gradients import gradient_of
+from stages.shared.training.group import ALONE, Group
 from stages.shared.training.network import Network, flatten
 from stages.shared.training.optimizers import OPTIMIZERS
 from stages.shared.training.schedules import SCHEDULES
+from stages.shared.training.shuffles import SHUFFLES
 
 _TEST_BATCH = 2048
+_TEST_NUMBERS = 2**23  # of a batch, where images are large: 32 MiB of float32
 
 
 class Trainer:
     """An optimizer on the mean squared error, over images that stay uint8 until their batch is drawn.
 
-    images: uint8 [N, height, width, channels], memory-mapped or not. The same arguments give the same weights, bit for
-    bit, on the same build, device and thread count.
+    images: uint8 [N, height, width, channels], memory-mapped or not; from_disk: whether they are more than the memory
+    holds, and have to be asked for ahead; group: the processes that share each batch. The same arguments give the same
+    weights, bit for bit, on the same build, device, and count of threads and processes.
     """
 
     def __init__(
@@ -38,6 +45,9 @@ class Trainer:
         schedule: str,
         seed: int,
         device: torch.device,
+        shuffle: str = "full",
+        from_disk: bool = False,
+        group: Group = ALONE,
     ) -> None:
         # Numbers next to zero are slow on many CPUs. Threads inherit this, so it comes before their first work.
         torch.set_flush_denormal(True)
@@ -45,39 +55,72 @@ class Trainer:
         torch.manual_seed(seed)
         self.size: tuple[int, int, int] = images.shape[1:]
         self.device = device
+        self.group = group
         self.batch_size = batch_size
         self.network = Network(*dense(images[0].size, layers, latent_size, activation)).to(device)
         self.images = _rows(images).to(device if _fits(images, device) else "cpu")  # [N, pixels], uint8
-        self.total = torch.zeros((), device=device)
-        batch = self.images.new_empty(batch_size, self.images.shape[1])  # uint8
-        x = torch.empty(batch_size, self.images.shape[1], device=device)
-        # By size: the last batch of an epoch may be a smaller one.
-        self.inputs = {size: (batch[:size], x[:size]) for size in (batch_size, len(self.images) % batch_size)}
-        self.parameters, grad = flatten(self.network)
+        self.batch = self.images.new_empty(batch_size, self.images.shape[1])  # uint8
+        self.x = torch.empty(batch_size, self.images.shape[1], device=device)
+        self.inputs: dict[int, tuple[Tensor, Tensor]] = {}  # by how many images there are, as `_step` needs it
+        self.total = torch.zeros((), device=device)  # of the batches' losses in this epoch
+        self.parameters, self.sums = flatten(self.network)
         self.gradient = gradient_of(self.network)
-        self.optimizer = OPTIMIZERS[optimizer](self.parameters, grad)
-        self.rates = SCHEDULES[schedule](learning_rate, epochs * -(-len(self.images) // batch_size))
-        self.shuffle = torch.Generator().manual_seed(seed)
-        self.full_step = self._captured_step() if self.images.is_cuda else self._step
+        self.optimizer = OPTIMIZERS[optimizer](self.parameters, self.sums[:-1])
+        self.steps_an_epoch = -(-len(self.images) // batch_size)
+        self.schedule = partial(SCHEDULES[schedule], learning_rate, epochs * self.steps_an_epoch)
+        self.rates: Iterator[float] = self.schedule()
+        self.shuffle, self.random = SHUFFLES[shuffle], torch.Generator().manual_seed(seed)
+        self.disk = FromDisk(images, shuffle, batch_size) if from_disk else None
+        self.epochs, self.steps = 0, 0  # done: whole epochs, and steps of the one begun
+        self.before = self.random.get_state()  # the generator's, as this epoch began
+        captured = self.images.is_cuda and group.size == 1
+        self.full_step = self._captured_step() if captured else self._step
 
     @torch.inference_mode()
     def epoch(self, progress: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter) -> float:
-        """Train on every image once, in a new random order; return the mean of the batches' losses."""
-        order = torch.randperm(len(self.images), generator=self.shuffle).to(self.images.device)
-        batches = order.split(self.batch_size)
-        self.total.zero_()
-        for indices in progress(batches):
+        """Train on every image once, in a new random order; return the mean of the batches' losses.
+
+        Goes on within an epoch that was begun. `progress` is given the batches that are left.
+        """
+        order = self.shuffle(len(self.images), self.images.shape[1], self.random)
+        batches = order.to(self.images.device).split(self.batch_size)
+        fetch = self.disk.fetcher(order, self.steps) if self.disk else None
+        for indices in progress(batches[self.steps :]):
+            if fetch:
+                next(fetch)
             self.optimizer.rate.fill_(next(self.rates))
-            step = self.full_step if len(indices) == self.batch_size else self._step
+            full = len(indices) == self.batch_size
+            step = self._shared_step if self.group.size > 1 else self.full_step if full else self._step
             step(indices)
-        return self.total.item() / len(batches)
+            self.steps += 1
+        loss = self.total.item() / len(batches)
+        self.total.zero_()
+        self.epochs, self.steps, self.before = self.epochs + 1, 0, self.random.get_state()
+        return loss
 
     def _step(self, indices: Tensor) -> None:
-        batch, x = self.inputs[len(indices)]  # [batch, pixels], both
+        self.total += self._loss(indices)
+        self.optimizer.step()
+
+    def _shared_step(self, indices: Tensor) -> None:
+        """`_step` with each process on its part of the batch: their gradients and losses are added in one go."""
+        part = self.group.part(indices)
+        loss = self._loss(part) if len(part) else 0
+        self.sums[-1] = loss
+        self.sums.mul_(len(part) / len(indices))  # 0 of none: then whatever stood there is as good
+        self.group.add(self.sums)
+        self.total += self.sums[-1]
+        self.optimizer.step()
+
+    def _loss(self, indices: Tensor) -> Tensor:
+        """The loss on these images; its gradient goes where the optimizer finds it."""
+        count = len(indices)
+        if count not in self.inputs:
+            self.inputs[count] = self.batch[:count], self.x[:count]
+        batch, x = self.inputs[count]  # [batch, pixels], both
         torch.index_select(self.images, 0, indices, out=batch)
         torch.div(batch.to(self.device), 255, out=x)
-        self.total += self.gradient(x, x)
-        self.optimizer.step()
+        return self.gradient(x, x)
 
     def _captured_step(self) -> Callable[[Tensor], None]:
         """`_step` for full batches as one CUDA graph: launched kernel by kernel, it is the launches that take the time.
@@ -96,7 +139,7 @@ class Trainer:
         with torch.cuda.graph(graph):
             self._step(indices)
         self.parameters.copy_(weights)
-        for tensor in self.optimizer.state.values():
+        for tensor in (self.total, *self.optimizer.state.values()):
             tensor.zero_()
 
         def replay(batch: Tensor) -> None:
@@ -109,10 +152,38 @@ class Trainer:
     def test(self, images: Uint8) -> float:
         """The mean squared error per pixel over all of `images`, uint8 [N, height, width, channels]."""
         total = torch.zeros((), dtype=torch.float64)
-        for part in _rows(images).split(_TEST_BATCH):
+        pixels = images[0].size
+        parts = _rows(images).split(max(16, min(_TEST_BATCH, _TEST_NUMBERS // pixels)))
+        for part in parts[self.group.rank :: self.group.size]:
             x = part.to(self.device).float().div_(255)
             total += (self.network(x) - x).square_().sum(dtype=torch.float64).cpu()
+        self.group.add(total)
         return total.item() / images.size
+
+    @torch.inference_mode()
+    def state(self) -> dict[str, Tensor]:
+        """All that `restore` needs to go on from here, as copies in main memory."""
+        counts = torch.tensor([self.epochs, self.steps])
+        tensors = {"counts": counts, "random": self.before, **self._changing()}
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+
+    @torch.inference_mode()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave, of a trainer made with the same arguments but for `epochs`.
+
+        In place, since a captured CUDA graph knows no other places.
+        """
+        self.epochs, self.steps = state["counts"].tolist()
+        self.before = state["random"]
+        self.random.set_state(self.before)
+        for name, tensor in self._changing().items():
+            tensor.copy_(state[name])
+        done = self.epochs * self.steps_an_epoch + self.steps
+        self.rates = islice(self.schedule(), done, None)
+
+    def _changing(self) -> dict[str, Tensor]:
+        optimizer = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state.items()}
+        return {"parameters": self.parameters, "total": self.total, **optimizer}
 
     def autoencoder(self, training: dict[str, Any]) -> Autoencoder:
         """The network as it is now, to keep."""

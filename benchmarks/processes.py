@@ -1,0 +1,91 @@
+"""When several processes pay: images a second of two processes of one thread, and of one process of two threads.
+
+`python -m benchmarks.processes`; in alternating rounds, over batch sizes and the first layer's width.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.measure import table
+
+BATCHES = (64, 256, 1024, 4096)
+WIDTHS = (128, 1024)
+IMAGES = 16_384
+
+
+def measure(seconds: float) -> None:
+    """Print the images a second of each setting; for a process that a launcher starts."""
+    import numpy as np
+    import torch
+
+    from stages.shared.training.group import joined, local
+    from stages.shared.training.trainer import Trainer
+
+    cpu = torch.device("cpu")
+    torch.set_num_threads(2 // local()[1])
+    images = np.random.default_rng(0).integers(256, size=(IMAGES, 28, 28, 1)).astype(np.uint8)
+    rates = []
+    with joined(cpu) as group:
+        for width in WIDTHS:
+            for batch_size in BATCHES:
+                trainer = Trainer(
+                    images,
+                    layers=[width, 64, 12],
+                    latent_size=3,
+                    activation="relu",
+                    epochs=1000,
+                    batch_size=batch_size,
+                    optimizer="adam",
+                    learning_rate=0.001,
+                    schedule="constant",
+                    seed=0,
+                    device=cpu,
+                    group=group,
+                )
+                trainer.epoch(lambda batches: batches[:4])  # to warm up
+                start, done = time.perf_counter(), 0
+                while group.share(time.perf_counter() - start < seconds):
+                    count = max(1, 4096 // batch_size)
+                    trainer.epoch(lambda batches, count=count: batches[:count])  # type: ignore[misc]
+                    done += count * batch_size
+                rates.append(done / (time.perf_counter() - start))
+        if group.first:
+            print(json.dumps(rates))
+
+
+def run(processes: int, seconds: float) -> list[float]:
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [sys.executable, "-m", *launcher, "-m", "benchmarks.processes", "--seconds", str(seconds), "--measure"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    result = subprocess.run(
+        command, cwd=Path(__file__).parent.parent, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(result.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--measure", action="store_true", help="in one of the processes")
+    arguments = parser.parse_args()
+    if arguments.measure:
+        return measure(arguments.seconds)
+    rounds = [(run(1, arguments.seconds), run(2, arguments.seconds)) for _ in range(arguments.rounds)]
+    settings = [(width, batch) for width in WIDTHS for batch in BATCHES]
+    rows = []
+    for number, (width, batch) in enumerate(settings):
+        one, two = (statistics.median(each[which][number] for each in rounds) for which in (0, 1))
+        rows.append([f"{width}", f"{batch:,}", f"{one:,.0f}", f"{two:,.0f}", f"{two / one:.2f}"])
+    print(table(["first layer's width", "batch size", "1 process, images/s", "2 processes, images/s", "times"], rows))
+    return None
+
+
+if __name__ == "__main__":
+    main()

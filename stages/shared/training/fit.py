@@ -1,0 +1,106 @@
+"""A training from its first epoch, or from a state that was kept, to its last."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+from tqdm import tqdm
+
+from stages.shared.arrays import Uint8
+from stages.shared.model.autoencoder import Autoencoder
+from stages.shared.process.errors import InputError
+from stages.shared.training.record import Record
+from stages.shared.training.state import Keeper, State
+from stages.shared.training.trainer import Trainer
+
+KEEP_EVERY = 300.0  # seconds, within an epoch
+
+
+class Fit:
+    """One process's work. Of several that train together the first has a record and a keeper, and speaks.
+
+    training: the params, for the model file; its `epochs` are how many there are to be.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        test_images: Uint8,
+        training: dict[str, Any],
+        record: Record | None,
+        keeper: Keeper,
+        keep_every: float = KEEP_EVERY,
+    ) -> None:
+        self.trainer, self.test_images, self.training = trainer, test_images, training
+        self.record, self.keeper, self.keep_every = record, keeper, keep_every
+        self.epochs: int = training["epochs"]
+        self.losses: list[list[float]] = []
+        self.hashes: list[str] = []  # of the checkpoints kept
+        self.kept_at = time.monotonic()
+
+    def go_on(self) -> None:
+        """Go on from the state that an earlier run left, if this training can."""
+        state = self.trainer.group.share(self.keeper.read())
+        if state is None or (state.finished and state.epochs == self.epochs):
+            return  # whoever runs a whole training once more wants it done
+        if state.epochs > self.epochs:
+            self._say(f"train: kept is a training of the same recipe after epoch {state.epochs}; this one starts anew")
+            return
+        self.trainer.restore(state.tensors)
+        self.losses, self.hashes = list(state.losses), list(state.checkpoints)
+        for epoch, losses in enumerate(self.losses, start=1):
+            if self.record:  # written anew, since each says how many epochs there are to be
+                kept = Autoencoder.read(self.keeper.checkpoint(epoch))
+                self.record.add(replace(kept, training=self.training), *losses)
+        step = f", step {self.trainer.steps + 1}" if self.trainer.steps else ""
+        self._say(f"train: goes on where an earlier run ended, from epoch {len(self.losses) + 1}{step}")
+
+    def run(self) -> list[float]:
+        """Train to the last epoch; return its losses, train and test. Raises `InputError` where one is not finite."""
+        steps = self.trainer.steps_an_epoch
+        with tqdm(
+            total=self.epochs * steps,
+            initial=len(self.losses) * steps + self.trainer.steps,
+            unit=" steps",
+            leave=False,
+            disable=None if self.record else True,  # None: where there is no terminal
+        ) as self.bar:
+            for epoch in range(len(self.losses) + 1, self.epochs + 1):
+                self.bar.set_description(f"epoch {epoch}/{self.epochs}")
+                self._epoch(epoch)
+        return self.losses[-1]
+
+    def keep(self, finished: bool = False) -> None:
+        """Keep the state as it is now; `finished` once the outputs are written."""
+        self.keeper.write(State(self.trainer.state(), self.losses, self.hashes, finished))
+        self.kept_at = time.monotonic()
+
+    def _epoch(self, epoch: int) -> None:
+        train_loss = self.trainer.epoch(self._watched)
+        test_loss = self.trainer.test(self.test_images)
+        if not math.isfinite(train_loss + test_loss):
+            rate = self.training["learning_rate"]
+            raise InputError(
+                f"train: the loss is {train_loss} in epoch {epoch} at the rate {rate}: it diverged; "
+                f"try a smaller train.learning_rate, say {rate / 10:g}"
+            )
+        self.losses.append([train_loss, test_loss])
+        if self.record:
+            checkpoint = self.record.add(self.trainer.autoencoder(self.training), train_loss, test_loss)
+            self.hashes.append(self.keeper.keep_checkpoint(epoch, checkpoint))
+            self.keep()
+        self._say(f"epoch {epoch}/{self.epochs}: train loss {train_loss:.5f}, test loss {test_loss:.5f}")
+
+    def _watched(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        for batch in batches:
+            yield batch
+            self.bar.update()
+            if self.record and time.monotonic() - self.kept_at > self.keep_every:
+                self.keep()
+
+    def _say(self, line: str) -> None:
+        if self.record:
+            tqdm.write(line)
