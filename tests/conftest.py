@@ -9,6 +9,8 @@ import pytest
 
 from tests.project import Project
 
+pytest_plugins = ["tests.explorer_fixtures"]
+
 COUNTS = "counts"  # the key of what `state` hands on, from a worker to the terminal
 
 

@@ -41,28 +41,6 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Made]:
-    """Runs the real stage on made-up inputs, once for each set of them."""
-    known: dict[str, Made] = {}
-
-    def get(**options: Any) -> Made:
-        key = repr(options)
-        if key not in known:
-            known[key] = make(tmp_path_factory.mktemp("explore") / "run", **options)
-            result = known[key].explore()
-            assert result.returncode == 0, result.stderr
-        return known[key]
-
-    return get
-
-
-@pytest.fixture(scope="module")
-def run(made: Callable[..., Made]) -> Made:
-    """The run that most tests look at: 200 points, 3 dimensions, ReLU, 4 epochs."""
-    return made()
-
-
 @dataclass
 class Explorer:
     """The open page, and shorthand for what tests ask of it."""

@@ -1,66 +1,17 @@
 """The explorer under every hand: what it draws, and what mouse, fingers and keys do, in Chromium and in Firefox."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.browsers import READY, Explorer, Opener, opener
-from tests.explorer_run import NAMES, Made, make
+from tests.browsers import Explorer
+from tests.explorer_fixtures import Open
+from tests.explorer_run import NAMES, Made
 
 pytestmark = pytest.mark.xdist_group("explore")
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-def tabs(request: pytest.FixtureRequest) -> Iterator[tuple[str, Opener]]:
-    with opener(request.param) as open_tab:
-        yield request.param, open_tab
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Made]:
-    """Runs the real stage on made-up inputs, once for each set of them."""
-    known: dict[str, Made] = {}
-
-    def get(**options: Any) -> Made:
-        key = repr(options)
-        if key not in known:
-            known[key] = make(tmp_path_factory.mktemp("explore") / "run", **options)
-            result = known[key].explore()
-            assert result.returncode == 0, result.stderr
-        return known[key]
-
-    return get
-
-
-@pytest.fixture(scope="module")
-def run(made: Callable[..., Made]) -> Made:
-    return made()
-
-
-Open = Callable[..., Explorer]
-
-
-@pytest.fixture
-def visit(tabs: tuple[str, Opener], run: Made) -> Iterator[Open]:
-    """Opens the page of a run (the usual one where none is given)."""
-    name, open_tab = tabs
-    opened: list[Explorer] = []
-
-    def go(made: Made = run, fragment: str = "", width: int = 1280, height: int = 900, **options: Any) -> Explorer:
-        explorer = Explorer(open_tab(made.page.as_uri() + fragment, width, height, **options), name)
-        opened.append(explorer)
-        explorer.wait(READY)
-        assert explorer.get("document.getElementById('problem').textContent") == ""
-        explorer.settle()
-        return explorer
-
-    yield go
-    for explorer in opened:
-        explorer.tab.close()
 
 
 def inside(place: tuple[float, float], box: dict[str, float], margin: float = 0) -> bool:

@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path as File
 from typing import Any
 
@@ -16,57 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
-from tests.browsers import READY, Explorer, Opener, opener
-from tests.explorer_run import NAMES, Made, make
+from tests.browsers import Explorer
+from tests.explorer_fixtures import Open
+from tests.explorer_run import NAMES, Made
 
 pytestmark = pytest.mark.xdist_group("explore")
-
-Open = Callable[..., Explorer]
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-def tabs(request: pytest.FixtureRequest) -> Iterator[tuple[str, Opener]]:
-    with opener(request.param) as open_tab:
-        yield request.param, open_tab
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Made]:
-    """Runs the real stage on made-up inputs, once for each set of them."""
-    known: dict[str, Made] = {}
-
-    def get(**options: Any) -> Made:
-        key = repr(options)
-        if key not in known:
-            known[key] = make(tmp_path_factory.mktemp("learn") / "run", **options)
-            result = known[key].explore()
-            assert result.returncode == 0, result.stderr
-        return known[key]
-
-    return get
-
-
-@pytest.fixture(scope="module")
-def run(made: Callable[..., Made]) -> Made:
-    return made()
-
-
-@pytest.fixture
-def visit(tabs: tuple[str, Opener], run: Made) -> Iterator[Open]:
-    name, open_tab = tabs
-    opened: list[Explorer] = []
-
-    def go(made: Made = run, fragment: str = "", width: int = 1280, height: int = 900) -> Explorer:
-        explorer = Explorer(open_tab(made.page.as_uri() + fragment, width, height), name)
-        opened.append(explorer)
-        explorer.wait(READY)
-        assert explorer.get("document.getElementById('problem').textContent") == ""
-        explorer.settle()
-        return explorer
-
-    yield go
-    for explorer in opened:
-        explorer.tab.close()
 
 
 def facts_of(page: File) -> Any:

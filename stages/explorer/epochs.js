@@ -24,15 +24,18 @@ function stopPlaying() {
 
 const EPOCH_MS = 900;
 
+let epochTimer = 0; // of the latest play alone
+
 const epochs = player("play-epochs", () => {
+  clearTimeout(epochTimer);
   if (state.epoch === last) set({ epoch: 0 });
   const next = () => {
     if (!epochs.playing) return;
     if (state.epoch < last) set({ epoch: state.epoch + 1 });
     if (state.epoch === last) epochs.stop();
-    else setTimeout(next, EPOCH_MS);
+    else epochTimer = setTimeout(next, EPOCH_MS);
   };
-  setTimeout(next, EPOCH_MS);
+  epochTimer = setTimeout(next, EPOCH_MS);
 });
 
 function goToEpoch(position) {

@@ -61,6 +61,9 @@ function showColoring() {
   element("error-scale").replaceChildren(`error ${low} or less`, bar, `${high} or more`);
 }
 
+// The neighbors of a point among all points, hidden or not.
+const nearestOf = (point, epoch) => nearestTo(latentOf(point, epoch), epoch, (other) => other !== point);
+
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 // Of each class, in the space as the epoch had it: how many nearest neighbors its points have in each class. Null where
@@ -73,7 +76,10 @@ async function mixesOf(epoch, wanted) {
   let until = performance.now() + SLICE_MS;
   for (let point = 0; point < count; point += stride) {
     const own = counts.get(facts.labels[point]);
-    for (const { point: other } of nearestTo(latentOf(point, epoch), epoch, (each) => each !== point)) own.set(facts.labels[other], (own.get(facts.labels[other]) ?? 0) + 1);
+    for (const { point: other } of nearestOf(point, epoch)) {
+      const label = facts.labels[other];
+      own.set(label, (own.get(label) ?? 0) + 1);
+    }
     if (performance.now() < until) continue;
     await new Promise((done) => setTimeout(done));
     if (!wanted()) return null;
@@ -147,7 +153,7 @@ function pairButton(row, { label, share }) {
 function selectPair(row, label) {
   const chosen = new Set();
   for (const point of row.points) {
-    const near = nearestTo(latentOf(point, state.epoch), state.epoch, (other) => other !== point).filter(({ point: other }) => facts.labels[other] === label);
+    const near = nearestOf(point, state.epoch).filter(({ point: other }) => facts.labels[other] === label);
     for (const { point: other } of near) chosen.add(point).add(other);
   }
   select([...chosen], `${facts.classes[row.label]} among ${facts.classes[label]}`);

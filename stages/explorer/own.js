@@ -136,22 +136,24 @@ async function takeFrom({ files: [file] }) {
   element("own-card").scrollIntoView({ block: "nearest" });
 }
 
+let brushAt = null; // where the brush was last, in the canvas's pixels
+let encoding = false; // whether a frame that encodes is on its way
+
 function drawOn(event) {
   const box = ownCanvas.getBoundingClientRect();
   const place = [((event.clientX - box.left) / box.width) * ownCanvas.width, ((event.clientY - box.top) / box.height) * ownCanvas.height];
-  const context = ownContext;
-  context.strokeStyle = facts.channels === 3 ? element("own-color").value : grey(paint.ink);
-  context.lineWidth = ownCanvas.width * Number(element("own-brush").value);
-  context.lineCap = context.lineJoin = "round";
-  context.beginPath();
-  context.moveTo(...(drawOn.from ?? place));
-  context.lineTo(...place);
-  context.stroke();
-  drawOn.from = place;
-  if (drawOn.waiting) return;
-  drawOn.waiting = true;
+  ownContext.strokeStyle = facts.channels === 3 ? element("own-color").value : grey(paint.ink);
+  ownContext.lineWidth = ownCanvas.width * Number(element("own-brush").value);
+  ownContext.lineCap = ownContext.lineJoin = "round";
+  ownContext.beginPath();
+  ownContext.moveTo(...(brushAt ?? place));
+  ownContext.lineTo(...place);
+  ownContext.stroke();
+  brushAt = place;
+  if (encoding) return;
+  encoding = true;
   requestAnimationFrame(() => {
-    drawOn.waiting = false;
+    encoding = false;
     encodeOwn();
   });
 }
@@ -189,7 +191,7 @@ function buildOwn() {
   element("own-invert").hidden = facts.channels === 3;
   ownCanvas.onpointerdown = (event) => {
     ownCanvas.setPointerCapture(event.pointerId);
-    drawOn.from = null;
+    brushAt = null;
     drawOn(event);
   };
   ownCanvas.onpointermove = (event) => ownCanvas.hasPointerCapture(event.pointerId) && drawOn(event);

@@ -112,6 +112,9 @@ function classCounts(points) {
   return entries.map(([label, number]) => make("span", { className: "count" }, swatch(label), `${facts.classes[label]} ${number}`));
 }
 
+let thumbColor = null; // by error, or null: by class
+
+// The image in the place of a marker, in a frame of its color.
 function drawThumb(context, point, x, y) {
   const { width, height, columns } = facts;
   const visible = state.isolated ? state.selected.length : count;
@@ -120,11 +123,10 @@ function drawThumb(context, point, x, y) {
   const [w, h] = [width * scale, height * scale];
   const at = [(point % columns) * width, Math.floor(point / columns) * height];
   context.drawImage(data.images, ...at, width, height, x - w / 2, y - h / 2, w, h);
-  context.strokeStyle = state.color === "error" ? thumbColor(point) : colorOf(facts.labels[point]);
+  context.strokeStyle = thumbColor ? thumbColor(point) : colorOf(labelOf(point));
   context.lineWidth = 1.5;
   context.strokeRect(x - w / 2, y - h / 2, w, h);
 }
-let thumbColor = null;
 
 function showThumbnails() {
   element("thumbnails").setAttribute("aria-pressed", String(state.thumbnails));
