@@ -162,7 +162,7 @@ def test_a_large_batch_is_worked_on_in_parts(made: tuple[Autoencoder, nn.ModuleD
     np.testing.assert_allclose(autoencoder.encode(many), by_torch(torch_network["encoder"], many / 255), atol=1e-5)
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md"]
 BLOCKS = [block for page in PAGES for block in re.findall(r"(?ms)^```python\n(.*?)^```", page.read_text())]
 
 
