@@ -67,7 +67,6 @@ SCRIPTS = (
     "keys.js",
     "main.js",
 )
-LIMIT_BYTES = 8_000_000
 QUALITY = (
     90  # of WebP, for the reconstructions of earlier epochs where no decoder makes them: 2 of 255 off, as garments
 )
@@ -98,13 +97,14 @@ LABELS = {
 class Params(params.Section):
     """What the page shows at most: epochs, nearest neighbors of a point, images along an interpolation.
 
-    And whether it shows all training latents, as a cloud.
+    And whether it shows all training latents, as a cloud; and how large it may be, in millions of bytes.
     """
 
     epochs: int = Field(ge=1, le=100)
     neighbors: int = Field(ge=1, le=24)
     steps: int = Field(ge=3, le=25)
     cloud: bool
+    megabytes: int = Field(ge=1, le=200)
 
 
 @dataclass(frozen=True)
@@ -391,13 +391,13 @@ def build(p: Params, run: Run) -> tuple[str, list[int]]:
 
     Raises `InputError` where not even the last epoch fits.
     """
-    total = len(run.history)
+    total, limit = len(run.history), 1_000_000 * p.megabytes
     encoder = small_encoder(run)
     fixed = pack_fixed(run, encoder)
     known = {total: snapshot(total, run)}
     least = fixed | known[total].blocks(0)
-    if sum(map(len, least.values())) > LIMIT_BYTES:
-        raise too_large(least)
+    if sum(map(len, least.values())) > limit:
+        raise too_large(p, least)
     most = min(p.epochs, total)
     while True:
         epochs = spread(total, most)
@@ -407,31 +407,31 @@ def build(p: Params, run: Run) -> tuple[str, list[int]]:
         snapshots = [known[epoch] for epoch in epochs]
         blocks = [each.blocks(position) for position, each in enumerate(snapshots)]
         text = page(facts(p, run, snapshots, encoder), ChainMap(fixed, *blocks))
-        excess = len(text.encode()) - LIMIT_BYTES
+        excess = len(text.encode()) - limit
         if excess <= 0:
             return text, epochs
         if most == 1:
-            raise too_large(least)
+            raise too_large(p, least)
         one = max(sum(map(len, each.values())) for each in blocks)
         most = max(1, most - max(1, excess // one))
 
 
 REMEDIES = {
-    "encoder": ("train.layers", "encoder", "narrower layers"),
-    "decoder-0": ("train.layers", "decoder", "narrower layers"),
-    "images": ("extract.count", "images", "fewer images"),
-    "epoch-0": ("extract.count", "latents", "fewer images"),
-    "cloud": ("explore.cloud", "training latents", "false"),
+    "encoder": ("encoder", "narrower train.layers"),
+    "decoder-0": ("decoder", "narrower train.layers"),
+    "images": ("images", "a smaller extract.count"),
+    "epoch-0": ("latents", "a smaller extract.count"),
+    "cloud": ("training latents", "explore.cloud: false"),
 }
 
 
-def too_large(blocks: Mapping[str, str]) -> InputError:
-    """The error for a page over the limit, which names the param behind most of it."""
+def too_large(p: Params, blocks: Mapping[str, str]) -> InputError:
+    """The error for a page over the limit, which names what most of it is."""
     largest = max(REMEDIES.keys() & blocks.keys(), key=lambda name: len(blocks[name]))
-    key, part, remedy = REMEDIES[largest]
+    part, remedy = REMEDIES[largest]
     return InputError(
-        f"params.yaml: {key}: expected an explorer of at most {LIMIT_BYTES:,} bytes, "
-        f"got {len(blocks[largest]):,} for the {part} alone; take {remedy}"
+        f"params.yaml: explore.megabytes: expected an explorer of at most {p.megabytes} MB, got more, "
+        f"{len(blocks[largest]) / 1e6:.1f} for the {part}; take more megabytes, or {remedy}"
     )
 
 

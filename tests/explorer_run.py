@@ -22,7 +22,7 @@ from tests.project import ROOT, Project
 
 NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot"]
 MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
-SECTION = {"epochs": 20, "neighbors": 6, "steps": 9, "cloud": False}
+SECTION = {"epochs": 20, "neighbors": 6, "steps": 9, "cloud": False, "megabytes": 8}
 
 
 @dataclass(frozen=True)

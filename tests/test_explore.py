@@ -821,7 +821,7 @@ def test_a_wide_network_and_many_epochs_fit(tmp_path: Path) -> None:
 
 def test_what_cannot_fit_is_refused(tmp_path: Path) -> None:
     run = make(tmp_path / "run", hidden=(4000,), epochs=1, count=5)
-    refuse(run, "params.yaml: train.layers: expected an explorer of at most 8,000,000 bytes")
+    refuse(run, "params.yaml: explore.megabytes: expected an explorer of at most 8 MB, got more, ")
 
 
 def refuse(run: Made, message: str) -> None:
