@@ -34,7 +34,7 @@ STEPS = """
             before = 0.0
             for batch in batches:
                 yield batch
-                losses.append(t.total.item() - before)
+                losses.append((t.total.item() - before) / len(batch))
                 before = t.total.item()
         for _ in range(2):
             t.epoch(each)

@@ -74,7 +74,7 @@ def plain_curve(images: Uint8, activation: str, schedule: str, optimize: Any = N
     shuffle = torch.Generator().manual_seed(1)
     losses = []
     for _ in range(3):
-        batch_losses = []
+        total = 0.0  # over the images, of which the last batch has fewer
         for indices in torch.randperm(len(x), generator=shuffle).split(8):
             optimizer.zero_grad()
             loss = nn.functional.mse_loss(network(x[indices]), x[indices])
@@ -82,9 +82,9 @@ def plain_curve(images: Uint8, activation: str, schedule: str, optimize: Any = N
             optimizer.step()
             if schedule == "one-cycle":
                 one_cycle.step()
-            batch_losses.append(loss.item())
+            total += loss.item() * len(indices)
         with torch.no_grad():
-            losses += [float(np.mean(batch_losses)), nn.functional.mse_loss(network(x[:50]), x[:50]).item()]
+            losses += [total / len(x), nn.functional.mse_loss(network(x[:50]), x[:50]).item()]
     return losses
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from stages.shared.process.errors import LostError
 from stages.shared.process.launch import is_launched
@@ -69,7 +71,10 @@ def joined(device: torch.device) -> Iterator[Group]:
         yield Group()
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=_SILENCE)
+    store, rank, size = next(rendezvous("env://"))
+    if os.environ.get("GROUP_WORLD_SIZE") == "1":  # after a restart the store still has what the dead ones wrote there
+        store = PrefixStore(f"start-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_SILENCE)
     try:
         yield Group(distributed.get_rank(), distributed.get_world_size())
     finally:

@@ -62,7 +62,7 @@ class Trainer:
         self.batch = self.images.new_empty(batch_size, self.images.shape[1])  # uint8
         self.x = torch.empty(batch_size, self.images.shape[1], device=device)
         self.inputs: dict[int, tuple[Tensor, Tensor]] = {}  # by how many images there are, as `_step` needs it
-        self.total = torch.zeros((), device=device)  # of the batches' losses in this epoch
+        self.total = torch.zeros((), device=device)  # of the images' losses in this epoch
         self.parameters, self.sums = flatten(self.network)
         self.gradient = gradient_of(self.network)
         self.optimizer = OPTIMIZERS[optimizer](self.parameters, self.sums[:-1])
@@ -78,7 +78,7 @@ class Trainer:
 
     @torch.inference_mode()
     def epoch(self, progress: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter) -> float:
-        """Train on every image once, in a new random order; return the mean of the batches' losses.
+        """Train on every image once, in a new random order; return the mean of their losses.
 
         Goes on within an epoch that was begun. `progress` is given the batches that are left.
         """
@@ -93,13 +93,13 @@ class Trainer:
             step = self._shared_step if self.group.size > 1 else self.full_step if full else self._step
             step(indices)
             self.steps += 1
-        loss = self.total.item() / len(batches)
+        loss = self.total.item() / len(self.images)
         self.total.zero_()
         self.epochs, self.steps, self.before = self.epochs + 1, 0, self.random.get_state()
         return loss
 
     def _step(self, indices: Tensor) -> None:
-        self.total += self._loss(indices)
+        self.total.add_(self._loss(indices), alpha=len(indices))
         self.optimizer.step()
 
     def _shared_step(self, indices: Tensor) -> None:
@@ -109,7 +109,7 @@ class Trainer:
         self.sums[-1] = loss
         self.sums.mul_(len(part) / len(indices))  # 0 of none: then whatever stood there is as good
         self.group.add(self.sums)
-        self.total += self.sums[-1]
+        self.total.add_(self.sums[-1], alpha=len(indices))
         self.optimizer.step()
 
     def _loss(self, indices: Tensor) -> Tensor:
