@@ -89,12 +89,8 @@ site: repro
 	cp data/explore/explorer.html site/index.html
 	cp data/train/autoencoder.safetensors site
 
-# What is held to a time has the machine to itself, after the rest, whatever came of that.
 test torture: .venv/installed-test
-	@passed=true; \
-	pytest -m 'not alone' $(if $(filter torture,$@),--torture) || passed=false; \
-	pytest -m alone -n 0 || passed=false; \
-	$$passed
+	pytest $(if $(filter torture,$@),--torture)
 
 lint: .venv/installed-test
 	ruff check

@@ -121,14 +121,6 @@ def test_make_lists_every_target(makefile: Project) -> None:
     assert not [target for target in targets if not re.search(rf"make {target}\b", listed)]
 
 
-@pytest.mark.parametrize("target", ["test", "torture"])
-@pytest.mark.parametrize("fails", ["0", "1"])
-def test_a_failed_test_keeps_none_from_running(makefile: Project, target: str, fails: str) -> None:
-    code, _ = make(makefile, target, env={"FAILS": fails})
-    assert (code == 0) == (fails == "0")
-    assert ["alone" in line for line in (makefile.root / "tried").read_text().splitlines()] == [True, True]
-
-
 def test_make_clean_keeps_data_and_purge_asks(makefile: Project) -> None:
     kept = [makefile.root / path for path in (".dvc/cache/a", ".dvc/tmp/exps/b", "demo/params.yaml")]
     for path in kept:

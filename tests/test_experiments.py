@@ -57,8 +57,8 @@ def test_what_a_killed_worker_was_at_is_freed_and_the_rest_goes_on(versioned: Pr
         assert states(versioned) == {"long": "Running", "short": "Queued"}
         dvc(versioned, "queue", "kill", "long")
         wait_for(lambda: not running(versioned))
-        if alone:  # the run is ended, and known to be so from the second time on
-            dvc(versioned, "queue", "kill", "long")
+        if alone:  # the run is ended, and known to be so when it is said once more
+            wait_for(lambda: known_to_have_ended(versioned, "long"))
         assert states(versioned)["long"] == "Failed"
         start(versioned)
         wait_for(lambda: states(versioned)["short"] == "Success")
@@ -67,6 +67,11 @@ def test_what_a_killed_worker_was_at_is_freed_and_the_rest_goes_on(versioned: Pr
     assert elevation(versioned, "short") == 40
     dvc(versioned, "queue", "remove", "--failed")
     assert "long" not in states(versioned)
+
+
+def known_to_have_ended(project: Project, name: str) -> bool:
+    dvc(project, "queue", "kill", name)
+    return states(project)[name] == "Failed"
 
 
 def start(project: Project) -> None:

@@ -58,8 +58,8 @@ def test_other_arguments_are_refused_and_nothing_is_touched(stage: str, argument
     assert sorted(path for path in tmp_path.rglob("*") if "__pycache__" not in str(path)) == before
 
 
-# The packages that a stage may be the first to miss; psutil, when DVC runs it.
-@pytest.mark.parametrize("package", ["numpy", "pydantic", "matplotlib", "psutil", "ruamel"])
+# The packages that a stage may be the first to miss.
+@pytest.mark.parametrize("package", ["numpy", "pydantic", "matplotlib", "ruamel"])
 def test_a_missing_package_is_said_in_one_line(package: str, project: Project, tmp_path: Path) -> None:
     (tmp_path / "without").mkdir()
     blocker = f"import sys\nsys.modules[{package!r}] = None\n"

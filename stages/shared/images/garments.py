@@ -4,11 +4,9 @@ Each garment is a few polygons in a unit square (x to the right and y downwards,
 number or two, then placed, sized, shaded and scaled down to 28 x 28 pixels.
 """
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -23,21 +21,25 @@ _SUPERSAMPLING = 8
 _CANVAS = SIZE * _SUPERSAMPLING
 
 
-def draw(count: int, seed: int, file: Path | None = None) -> tuple[Uint8, Uint16]:
+def draw(count: int, seed: int) -> tuple[Uint8, Uint16]:
     """Draw `count` garments: images uint8 [count, 28, 28, 1] on black, and labels uint16 [count] into `GARMENTS`.
 
-    The same arguments give the same bytes, and a smaller `count` the beginning of a larger one. The images are mapped
-    from a new `.npy` file, where one is given: then they may be more than the memory holds.
+    The same arguments give the same bytes, and a smaller `count` the beginning of a larger one.
     """
+    images = np.empty((count, SIZE, SIZE, 1), np.uint8)
+    labels = np.empty(count, np.uint16)
+    for index, (image, label) in enumerate(drawn(count, seed)):
+        images[index], labels[index] = image, label
+    return images, labels
+
+
+def drawn(count: int, seed: int) -> Iterator[tuple[Uint8, int]]:
+    """The same one by one, of which there may be more than the memory holds: uint8 [28, 28, 1] and its label."""
     random = np.random.default_rng(seed)
     kinds = list(GARMENTS.values())
-    shape = (count, SIZE, SIZE, 1)
-    images = np.empty(shape, np.uint8) if file is None else open_memmap(file, "w+", np.uint8, shape)
-    labels = np.empty(count, np.uint16)
-    for index in range(count):
-        labels[index] = random.integers(len(kinds))
-        images[index, :, :, 0] = _paint(kinds[labels[index]](random), random)
-    return images, labels
+    for _ in range(count):
+        label = int(random.integers(len(kinds)))
+        yield _paint(kinds[label](random), random)[..., np.newaxis], label
 
 
 def _paint(shapes: list[Shape], random: Generator) -> Uint8:

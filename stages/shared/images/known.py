@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,11 +103,18 @@ class Drawn(Section):
 
     def read(self, name: str, scratch: Path) -> Splits:
         """Draw them, none in both splits, into a file, since they may be more than the memory holds."""
-        from stages.shared.images.garments import draw
+        from stages.shared.images.garments import SIZE, drawn
 
-        images, labels = draw(self.train_images + self.test_images, self.seed, scratch / "drawn.npy")
-        count = self.train_images
-        return {"train": (images[:count], labels[:count]), "test": (images[count:], labels[count:])}
+        splits: dict[Split | None, Arrays] = {}
+        garments = drawn(self.train_images + self.test_images, self.seed)
+        for split, count in zip(SPLITS, (self.train_images, self.test_images), strict=True):
+            labels, path = np.empty(count, np.uint16), scratch / f"{split}.raw"
+            with path.open("wb") as file:
+                for index, (image, label) in enumerate(islice(garments, count)):
+                    labels[index] = label
+                    file.write(image.tobytes())
+            splits[split] = np.memmap(path, np.uint8, "r", shape=(count, SIZE, SIZE, 1)), labels
+        return splits
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -51,9 +51,9 @@ def fetch(
     Raises `InputError`, with what went wrong at each mirror and `advice`, when none is left.
     """
     pooch.get_logger().setLevel(logging.ERROR)
-    wanted = dict(files)
-    failures = []
     folder.mkdir(parents=True, exist_ok=True)
+    wanted = {name: pinned for name, pinned in files.items() if not _is_there(folder / name, pinned)}
+    failures = []
     for mirror in mirrors:
         try:
             for name, pinned in list(wanted.items()):
@@ -65,6 +65,10 @@ def fetch(
                 raise OSError(error.errno, error.strerror, str(folder)) from error
             failures.append(f"  {mirror}: {name}: {_reason(error)}")
     raise InputError("\n".join([f"no mirror gave {', '.join(wanted)}:", *failures, advice]))
+
+
+def _is_there(path: Path, pinned: Pinned) -> bool:
+    return path.is_file() and path.stat().st_size == pinned.size and pooch.file_hash(str(path)) == pinned.sha256
 
 
 def _fetch_one(mirror: str, name: str, pinned: Pinned, folder: Path, timeouts: Timeouts) -> None:
