@@ -48,8 +48,8 @@ def _links() -> list[tuple[int, int]] | None:
                 break
             child = parent
         adopted = os.getsid(child) != os.getsid(parent)
-    except psutil.AccessDenied:  # another user's: sudo stands between
-        adopted = False
+    except psutil.AccessDenied:  # another user's: init has adopted this, or sudo stands between
+        adopted = parent == 1
     except (psutil.NoSuchProcess, ProcessLookupError):  # one has just ended
         adopted = True
     return [(0, -1)] if adopted else links
