@@ -61,8 +61,8 @@ class Form:
         Raises one of `UNREADABLE` where it can't be read.
         """
         with Image.open(path, formats=FORMATS) as image:
-            # A JPEG is decoded to a fraction of its size right away; it may yet be turned on its side.
-            side = int(_GAP * max(self.height, self.width))
+            # A JPEG's own transform gives it at a fraction of its size, antialiased; it may yet be turned on its side.
+            side = max(self.height, self.width)
             image.draft(_MODES[self.color], (side, side))
             ImageOps.exif_transpose(image, in_place=True)
             return self.apply(image)
@@ -100,8 +100,11 @@ class Form:
     def _padded(self, image: Image.Image) -> Image.Image:
         scale = min(self.width / image.width, self.height / image.height)
         inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        whole = image.resize(inner, _FILTER)
+        if inner == (self.width, self.height):
+            return whole
         ground = Image.new("RGB", (self.width, self.height), self.background).convert(image.mode)
-        ground.paste(image.resize(inner, _FILTER), ((self.width - inner[0]) // 2, (self.height - inner[1]) // 2))
+        ground.paste(whole, ((self.width - inner[0]) // 2, (self.height - inner[1]) // 2))
         return ground
 
 

@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from stages.shared.arrays import Uint8, batches
 from stages.shared.images.form import UNREADABLE, Form
 
 _AT_ONCE = 512  # pictures decoded ahead of the one that is written
+_TOGETHER = 32  # of them, by one thread in one go: handing over each alone takes a fifth longer
 Refusal = tuple[Path, str]
 
 
@@ -33,7 +35,9 @@ def write_pictures(paths: Sequence[Path], form: Form, target: Path) -> tuple[lis
         _write_header(file, len(paths), form)
         for start in range(0, len(paths), _AT_ONCE):
             part = paths[start : start + _AT_ONCE]
-            for place, pixels in enumerate(threads.map(lambda path: _read(form, path), part), start=start):
+            lots = [part[first : first + _TOGETHER] for first in range(0, len(part), _TOGETHER)]
+            read = chain.from_iterable(threads.map(lambda lot: [_read(form, path) for path in lot], lots))
+            for place, pixels in enumerate(read, start=start):
                 if isinstance(pixels, str):
                     bad.append((paths[place], pixels))
                 else:
