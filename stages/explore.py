@@ -76,7 +76,6 @@ PROBES = 500  # of the points, and as many places between the sliders' ends: wha
 CLOUD_BITS = 14  # of a training latent's number
 CURVE_ROWS = 500  # of the loss curve, at most
 SLIDER_MARGIN = 0.1  # how far past the latents the sliders go, as a share of their span
-AXIS_MARGIN = 0.03
 
 LABELS = {
     "test_mse": "Test error, MSE a pixel",
@@ -261,19 +260,10 @@ def slider_ranges(latents: Float32) -> list[list[float]]:
     ]
 
 
-def axes(snapshots: Sequence[Snapshot], sliders: list[list[float]], projection: Projection | None) -> list[Any]:
-    """The plot's axes: they hold every point after every epoch, and the sliders' ends where these are axes too."""
-    latents = np.concatenate([each.latents for each in snapshots])  # [epochs * N, latent size]
-    places = latents if projection is None else projection.place(latents)  # [epochs * N, up to 3]
-    if projection is None:
-        places = np.concatenate([places, np.array(sliders).T])
-        titles = [f"z{dimension}" for dimension in range(1, places.shape[1] + 1)]
-    else:
-        titles = [f"PC{number} ({share:.0%})" for number, share in enumerate(projection.shares, start=1)]
-    return [
-        {"title": title, "range": widen(low, high, AXIS_MARGIN)}
-        for title, low, high in zip(titles, places.min(axis=0).tolist(), places.max(axis=0).tolist(), strict=True)
-    ]
+def component_titles(projection: Projection | None) -> list[str]:
+    """What the principal components are called on the plot's axes; none where there is no projection."""
+    shares = [] if projection is None else projection.shares.tolist()
+    return [f"PC{number} ({share:.0%})" for number, share in enumerate(shares, start=1)]
 
 
 def flatten(values: Mapping[str, Any], labels: Mapping[str, str], parent: str = "") -> list[dict[str, Any]]:
@@ -326,7 +316,7 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot], encoder: Rounded) 
         "epochsTrained": len(run.history),
         "projection": projection and {"mean": projection.mean.tolist(), "components": projection.components.tolist()},
         "sliders": sliders,
-        "axes": axes(snapshots, sliders, projection),
+        "componentTitles": component_titles(projection),
         "curve": [run.history[number - 1] for number in spread(len(run.history), CURVE_ROWS)],
         "figures": run.figures,
         "training": flatten(autoencoder.training, {}),

@@ -46,7 +46,7 @@ function axisOf(name) {
 function component(name) {
   const i = Number(name.slice(2)) - 1;
   const weights = facts.projection.components[i];
-  return { title: facts.axes[i].title, weights, shift: -weights.reduce((sum, weight, k) => sum + weight * facts.projection.mean[k], 0) };
+  return { title: facts.componentTitles[i], weights, shift: -weights.reduce((sum, weight, k) => sum + weight * facts.projection.mean[k], 0) };
 }
 
 function latentAxis(name) {
