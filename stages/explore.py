@@ -28,7 +28,7 @@ from stages.shared.images.dataset import read_images, read_labels
 from stages.shared.latents.projection import Projection
 from stages.shared.latents.table import Latents
 from stages.shared.model.autoencoder import MODEL, Autoencoder, scale
-from stages.shared.model.history import Losses, checkpoint, read_history
+from stages.shared.model.history import History, checkpoint, read_history
 from stages.shared.model.operations import apply
 from stages.shared.process import params
 from stages.shared.process.errors import InputError, damaged
@@ -134,7 +134,7 @@ class Run:
 
     points: Points
     autoencoder: Autoencoder
-    history: list[Losses]
+    history: History
     figures: list[dict[str, Any]]
     cloud: Cloud | None
 
@@ -232,7 +232,7 @@ def snapshot(epoch: int, run: Run) -> Snapshot:
 
     For the last epoch it is the decoder.
     """
-    autoencoder, last, points = read_checkpoint(epoch, run.autoencoder), epoch == len(run.history), run.points
+    autoencoder, last, points = read_checkpoint(epoch, run.autoencoder), epoch == len(run.history.losses), run.points
     latents = points.latents if last else autoencoder.encode(points.images)
     reconstructions = autoencoder.decode(latents)  # [N, height, width, channels]
     errors: Float32 = ((reconstructions - points.images / np.float32(255)) ** 2).mean(axis=(1, 2, 3))
@@ -313,11 +313,12 @@ def facts(p: Params, run: Run, snapshots: Sequence[Snapshot], encoder: Rounded) 
         },
         "cloud": cloud and {"count": len(cloud.latents), "bytes": bytes_of(CLOUD_BITS)},
         "epochs": [each.epoch for each in snapshots],
-        "epochsTrained": len(run.history),
+        "epochsTrained": len(run.history.losses),
         "projection": projection and {"mean": projection.mean.tolist(), "components": projection.components.tolist()},
         "sliders": sliders,
         "componentTitles": component_titles(projection),
-        "curve": [run.history[number - 1] for number in spread(len(run.history), CURVE_ROWS)],
+        "curveOf": ["train", run.history.split],
+        "curve": [run.history.losses[number - 1] for number in spread(len(run.history.losses), CURVE_ROWS)],
         "figures": run.figures,
         "training": flatten(autoencoder.training, {}),
         "neighbors": p.neighbors,
@@ -381,7 +382,7 @@ def build(p: Params, run: Run) -> tuple[str, list[int]]:
 
     Raises `InputError` where not even the last epoch fits.
     """
-    total, limit = len(run.history), 1_000_000 * p.megabytes
+    total, limit = len(run.history.losses), 1_000_000 * p.megabytes
     encoder = small_encoder(run)
     fixed = pack_fixed(run, encoder)
     known = {total: snapshot(total, run)}
@@ -432,13 +433,13 @@ def main() -> None:
     figures = read_figures(points.source.dataset)
     cloud = read_cloud(autoencoder, len(points.source.classes), p.cloud)
     learned = Run(points, autoencoder, read_history(), figures, cloud)
-    for epoch in spread(len(learned.history), p.epochs):
+    for epoch in spread(len(learned.history.losses), p.epochs):
         read_checkpoint(epoch, autoencoder)  # a damaged one is refused before the work starts
     with outputs(FOLDER) as folder:
         text, epochs = build(p, learned)
         (folder / "explorer.html").write_text(text, encoding="utf-8", newline="\n")
-    if len(epochs) < len(learned.history):
-        print(f"explore: of {len(learned.history)} epochs the page shows {', '.join(map(str, epochs))}")
+    if len(epochs) < len(learned.history.losses):
+        print(f"explore: of {len(learned.history.losses)} epochs the page shows {', '.join(map(str, epochs))}")
     print(f"explore: {FOLDER / 'explorer.html'}, {len(text.encode()) / 1e6:.1f} MB, opens in a browser")
 
 

@@ -72,7 +72,7 @@ def main() -> None:
     p = params.read("render", Params)
     dataset = Dataset.read()
     history = read_history()
-    autoencoders = read_checkpoints(len(history))
+    autoencoders = read_checkpoints(len(history.losses))
     images = read_images(p.split, autoencoders[0].size)
     indices = choose(p, len(images))
     chosen = images[indices]  # uint8 [count, height, width, channels]
@@ -81,10 +81,10 @@ def main() -> None:
     epochs = []
     with outputs(FOLDER) as folder:
         (folder / "reconstructions").mkdir()
-        for (epoch, _, loss), autoencoder in zip(history, autoencoders, strict=True):
+        for (epoch, _, loss), autoencoder in zip(history.losses, autoencoders, strict=True):
             reconstructions = autoencoder.decode(autoencoder.encode(chosen))
             pair = [original, ("reconstruction", reconstructions)]
-            figure = draw_rows(pair, indices, f"{of}, epoch {epoch}: test loss {loss:.4f}")
+            figure = draw_rows(pair, indices, f"{of}, epoch {epoch}: {history.split} loss {loss:.4f}")
             write_png(figure, folder / "reconstructions" / f"{epoch}.png")
             epochs.append((f"epoch {epoch}\nloss {loss:.4f}", reconstructions))
         sheet = draw_rows([original, *epochs], indices, f"{of} and their reconstructions")

@@ -60,6 +60,12 @@ def _shuffles() -> Iterable[str]:
     return SHUFFLES
 
 
+def _noises() -> Iterable[str]:
+    from stages.shared.training.noise import NOISES
+
+    return NOISES
+
+
 def _optimizers() -> Iterable[str]:
     from stages.shared.training.optimizers import OPTIMIZERS
 
@@ -69,6 +75,7 @@ def _optimizers() -> Iterable[str]:
 class Params(params.Section):
     """The recipe. The latent layer follows `layers`, and the decoder mirrors the encoder."""
 
+    validation: float = Field(ge=0)
     layers: list[Width] = Field(max_length=64)
     latent_size: Width
     activation: Annotated[str, params.OneOf(lambda: ACTIVATIONS)]
@@ -78,14 +85,27 @@ class Params(params.Section):
     learning_rate: float = Field(gt=0, le=1000)
     schedule: Annotated[str, params.OneOf(_schedules)]
     shuffle: Annotated[str, params.OneOf(_shuffles)]
+    noise: float = Field(ge=0, le=1)
+    noise_kind: Annotated[str, params.OneOf(_noises)]
     seed: int = Field(ge=0, lt=2**63)
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: int = Field(ge=1)
     processes: int = Field(ge=1, le=1024)
 
 
+def count_validation(p: Params, images: int) -> int:
+    """How many of so many training `images` are held out; raises `InputError` where that is none, or all of them."""
+    count = round(p.validation * images) if p.validation < 1 else p.validation
+    if count != int(count) or (p.validation and not 0 < count < images):
+        raise InputError(
+            f"params.yaml: train.validation: expected 0, a share below 1, or a number of images below {images} that "
+            f"leaves some on both sides, got {p.validation:g}"
+        )
+    return int(count)
+
+
 def check(p: Params, images: int, cores: int) -> None:
-    """Refuse what no training can be made of, before it starts; raises `InputError`."""
+    """Refuse what no training on so many images can be made of, before it starts; raises `InputError`."""
     if p.batch_size > images:
         raise InputError(f"params.yaml: train.batch_size: expected at most {images}, the images, got {p.batch_size}")
     steps = p.epochs * math.ceil(images / p.batch_size)
@@ -183,16 +203,22 @@ def train(
 
     group = group or ALONE
     torch.set_num_threads(max(1, p.threads // local()[1]))
-    recipe = p.model_dump(exclude={"device", "threads", "processes"})
+    recipe = p.model_dump(exclude={"device", "threads", "processes", "validation"})
+    held_out = count_validation(p, len(train_images))
+    split, images = ("validation", train_images[-held_out:]) if held_out else ("test", test_images)
+    train_images = train_images[: len(train_images) - held_out]
     from_disk = train_images.nbytes > memory.at_hand()
     if from_disk and group.first:
         print(f"train: {train_images.nbytes / 1e9:.1f} GB of images are more than the memory at hand: {HOW[p.shuffle]}")
     trainer = Trainer(train_images, device=device, group=group, from_disk=from_disk, **recipe)
-    record = Record(folder, dataset, test_images) if group.first else None
-    fit = Fit(trainer, test_images, p.model_dump(), record, keeper or Keeper(None))
+    record = Record(folder, dataset, images, split) if group.first else None
+    fit = Fit(trainer, images, split, p.model_dump(), record, keeper or Keeper(None))
     fit.go_on()
-    _, test_loss = fit.run()
-    if group.first:
+    _, loss = fit.run()
+    test_loss = trainer.test(test_images) if held_out else loss
+    if record:
+        if held_out:
+            print(f"train: the validation loss was least after epoch {record.choose(test_loss)} of {p.epochs}")
         autoencoder = trainer.autoencoder(p.model_dump())
         autoencoder.write(folder / "autoencoder.safetensors")
         failure = find_failure(autoencoder, test_loss, train_images, test_images)
@@ -213,7 +239,8 @@ def main() -> None:
     train_images = read_images("train")
     test_images = read_images("test", train_images.shape[1:])
     dataset = Dataset.read()
-    check(p, len(train_images), os.cpu_count() or 1)
+    trained_on = len(train_images) - count_validation(p, len(train_images))
+    check(p, trained_on, os.cpu_count() or 1)
     device = choose_device(p.device)
 
     from stages.shared.training import state
@@ -229,7 +256,7 @@ def main() -> None:
             return
         together = f", {group.size} processes together" if group.size > 1 else ""
         threads = f"{p.threads} thread{'s' if p.threads > 1 else ''}"
-        print(f"train: {dataset.name}, {len(train_images)} images, on {device.type} with {threads}{together}")
+        print(f"train: {dataset.name}, {trained_on} images, on {device.type} with {threads}{together}")
         with state.keeper(name, state.folder()) as keeper:
             with outputs(FOLDER) as folder:
                 fit = train(p, train_images, test_images, device, folder, dataset.name, keeper, group)

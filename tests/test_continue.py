@@ -168,7 +168,7 @@ def fit(folder: Path, keep: Keeper, **changes: Any) -> Fit:
     folder = folder / ".partial"
     folder.mkdir(parents=True)
     trainer = Trainer(images, device=torch.device("cpu"), **recipe)
-    return Fit(trainer, images[:50], recipe, Record(folder, "noise", images), keep, keep_every=0)
+    return Fit(trainer, images[:50], "test", recipe, Record(folder, "noise", images), keep, keep_every=0)
 
 
 class Killed(BaseException):
@@ -178,11 +178,11 @@ class Killed(BaseException):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("shuffle", ["full", "blocks"])
+@pytest.mark.parametrize("data", [{"shuffle": "full"}, {"shuffle": "blocks"}, {"noise": 0.2}], ids=str)
 def test_a_training_goes_on_from_the_very_step(
-    activation: str, schedule: str, optimizer: str, shuffle: str, tmp_path: Path
+    activation: str, schedule: str, optimizer: str, data: dict[str, Any], tmp_path: Path
 ) -> None:
-    recipe = {"activation": activation, "schedule": schedule, "optimizer": optimizer, "shuffle": shuffle}
+    recipe = {"activation": activation, "schedule": schedule, "optimizer": optimizer} | data
     whole = fit(tmp_path / "whole", Keeper(None), **recipe)
     whole.run()
     with keeper("key", tmp_path / "states") as keep:

@@ -28,8 +28,8 @@ STEPS = """
     losses = []
     with joined(torch.device("cpu")) as group:
         t = Trainer(images, layers=[16, 8], latent_size=3, activation="relu", epochs=2, batch_size=8,
-                    optimizer=sys.argv[1], learning_rate=0.01, schedule="one-cycle", seed=1,
-                    device=torch.device("cpu"), group=group)
+                    learning_rate=0.01, schedule="one-cycle", seed=1,
+                    device=torch.device("cpu"), group=group, **json.loads(sys.argv[1]))
         def each(batches):
             before = 0.0
             for batch in batches:
@@ -44,13 +44,13 @@ STEPS = """
 """
 
 
-def losses(processes: int, optimizer: str, folder: Path) -> list[float]:
+def losses(processes: int, recipe: dict[str, object], folder: Path) -> list[float]:
     """Of each of 52 steps, the last batches being of one image, and of two tests."""
     script = folder / "steps.py"
     script.write_text(textwrap.dedent(STEPS))
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     result = subprocess.run(
-        [sys.executable, *launcher, script, optimizer],
+        [sys.executable, *launcher, script, json.dumps(recipe)],
         cwd=ROOT,
         env=environment({"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}),
         capture_output=True,
@@ -63,12 +63,12 @@ def losses(processes: int, optimizer: str, folder: Path) -> list[float]:
     return [float(loss) for loss in found]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_processes_together_have_the_losses_of_one(optimizer: str, tmp_path: Path) -> None:
-    one = losses(1, optimizer, tmp_path)
+@pytest.mark.parametrize("recipe", [{"optimizer": "adam"}, {"optimizer": "sgd", "noise": 0.3}], ids=str)
+def test_processes_together_have_the_losses_of_one(recipe: dict[str, object], tmp_path: Path) -> None:
+    one = losses(1, recipe, tmp_path)
     assert one[-1] < one[0]
     for processes in (2, 3):
-        assert losses(processes, optimizer, tmp_path) == pytest.approx(one, rel=0, abs=5e-7)
+        assert losses(processes, recipe, tmp_path) == pytest.approx(one, rel=0, abs=5e-7)
 
 
 @contextmanager

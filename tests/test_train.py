@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from stages.shared.arrays import Uint8
 from stages.shared.model.autoencoder import Autoencoder
 from stages.shared.process.errors import InputError
 from stages.train import Params, check, choose_device
@@ -31,6 +32,9 @@ RECIPE = {
     "seed": 0,
     "device": "cpu",
     "shuffle": "full",
+    "noise": 0,
+    "noise_kind": "gaussian",
+    "validation": 0,
     "threads": 1,
     "processes": 1,
 }
@@ -91,11 +95,35 @@ def test_it_writes_model_checkpoints_curve_and_metrics(folder: Path) -> None:
     # Each row's test loss is that of its epoch's checkpoint, and the model is the last one.
     images = np.load(folder / "data" / "download" / "test_images.npy")
     for epoch, row in enumerate(rows, start=1):
-        autoencoder = Autoencoder.read(out / "checkpoints" / f"{epoch}.safetensors")
-        error = autoencoder.decode(autoencoder.encode(images)) - images / 255
-        assert float(row["test_loss"]) == pytest.approx(np.square(error).mean(), rel=1e-5)
+        checkpoint = out / "checkpoints" / f"{epoch}.safetensors"
+        assert float(row["test_loss"]) == pytest.approx(error(checkpoint, images), rel=1e-5)
     assert (out / "autoencoder.safetensors").read_bytes() == (out / "checkpoints" / "2.safetensors").read_bytes()
-    assert autoencoder.training == RECIPE
+    assert Autoencoder.read(out / "autoencoder.safetensors").training == RECIPE
+
+
+def test_held_out_images_are_not_trained_on_but_chosen_by(folder: Path) -> None:
+    assert train(folder, validation=0.25, epochs=3, learning_rate=0.03).returncode == 0
+    out, download = folder / "data/train", folder / "data/download"
+    with (out / "loss.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["epoch", "train_loss", "validation_loss"]
+    images = {split: np.load(download / f"{split}_images.npy") for split in ("train", "test")}
+    errors = [(error(out / f"checkpoints/{epoch}.safetensors", images["train"][150:])) for epoch in (1, 2, 3)]
+    assert [float(row["validation_loss"]) for row in rows] == pytest.approx(errors, rel=1e-5)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["best_epoch"] == 1 + int(np.argmin(errors))
+    assert metrics["test_loss"] == pytest.approx(error(out / "autoencoder.safetensors", images["test"]), rel=1e-5)
+    weights = Autoencoder.read(out / "autoencoder.safetensors")
+
+    np.save(download / "train_images.npy", images["train"][:150])
+    assert train(folder, epochs=3, learning_rate=0.03).returncode == 0
+    alone = Autoencoder.read(out / "autoencoder.safetensors")
+    np.testing.assert_array_equal(weights.decoder[-2].tensors[0], alone.decoder[-2].tensors[0])
+
+
+def error(model: Path, images: Uint8) -> float:
+    autoencoder = Autoencoder.read(model)
+    return float(np.square(autoencoder.decode(autoencoder.encode(images)) - images / 255).mean())
 
 
 @pytest.mark.parametrize(
@@ -109,6 +137,12 @@ def test_it_writes_model_checkpoints_curve_and_metrics(folder: Path) -> None:
         ({"activation": "selu"}, "train.activation: expected"),
         ({"rate": 0.1}, "unknown key 'rate'"),
         ({"device": "tpu"}, "train.device: expected"),
+        ({"validation": 200}, "train.validation: expected 0, a share below 1, or a number of images below 200"),
+        ({"validation": 1.5}, "train.validation: expected 0, a share"),
+        ({"validation": 0.001}, "train.validation: expected 0, a share"),
+        ({"validation": 190}, "train.batch_size: expected at most 10, the images, got 16"),
+        ({"noise": 1.5}, "train.noise: expected"),
+        ({"noise_kind": "gauss"}, "train.noise_kind: expected"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line_and_writes_nothing(

@@ -16,6 +16,7 @@ from stages.shared.model.architecture import dense
 from stages.shared.model.operations import ACTIVATIONS, KINDS, Kind
 from stages.shared.training.gradients import Autograd, ByHand
 from stages.shared.training.network import Network, flatten
+from stages.shared.training.noise import NOISES, Noise
 from stages.shared.training.trainer import Trainer
 
 ROOT = Path(__file__).parent.parent
@@ -97,6 +98,77 @@ def test_the_losses_are_those_of_a_plain_loop(activation: str, schedule: str) ->
     assert ours[-1] < ours[0] / 2
 
 
+def test_a_denoiser_sees_noise_and_is_held_to_the_image() -> None:
+    images = draw(203)
+    t = trainer(images, noise=0.1)
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    gradient = t.gradient
+
+    def watched(x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        seen.append((x.clone(), target.clone()))
+        return gradient(x, target)
+
+    t.gradient = watched
+    t.epoch()
+    given, wanted = (torch.cat(each) for each in zip(*seen, strict=True))
+    rows = torch.tensor(images.reshape(-1, 30) / 255, dtype=torch.float32)
+    assert torch.equal(wanted.sort(dim=0).values, rows.sort(dim=0).values)
+    middle = (wanted > 0.4) & (wanted < 0.6)
+    assert (given - wanted)[middle].std() == pytest.approx(0.1, rel=0.1)
+    assert not torch.equal(given[:8] - wanted[:8], given[8:16] - wanted[8:16])
+
+
+SIZE = (20, 16, 3)
+
+
+def noisy(kind: str, amount: float, images: torch.Tensor, seed: int = 0, batch: int = 0) -> torch.Tensor:
+    noise = Noise(kind, amount, SIZE, len(images), seed, CPU)
+    noise.draw(batch)
+    return noise.add(images.flatten(1), noise.drawn).view_as(images)
+
+
+def test_gaussian_noise_has_its_deviation_and_keeps_pixels_between_0_and_1() -> None:
+    grey = torch.full((200, *SIZE), 0.5)
+    made = noisy("gaussian", 0.1, grey)
+    assert (made - grey).std() == pytest.approx(0.1, rel=0.02)
+    assert (made - grey).mean() == pytest.approx(0, abs=0.001)
+    wide = noisy("gaussian", 1.0, grey)
+    assert [wide.min().item(), wide.max().item()] == [0, 1]
+
+
+def test_salt_and_pepper_are_as_many_pixels_black_and_white_in_all_channels() -> None:
+    made = noisy("salt-and-pepper", 0.3, torch.full((200, *SIZE), 0.5))
+    assert torch.equal(made[..., :1].expand_as(made), made)
+    assert [(made == value).float().mean().item() for value in (0, 0.5, 1)] == pytest.approx(
+        [0.15, 0.7, 0.15], abs=0.01
+    )
+
+
+def test_a_square_is_black_and_of_its_share_and_lies_anywhere_inside() -> None:
+    black = noisy("square", 0.25, torch.ones(400, *SIZE)) == 0  # [N, height, width, channels]
+    for picture in black:
+        rows, columns = (
+            picture.any(dim=2).any(dim=1).nonzero().flatten(),
+            picture.any(dim=2).any(dim=0).nonzero().flatten(),
+        )
+        assert (len(rows), len(columns)) == (10, 8)
+        assert picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+    assert black.any(dim=0).all(), "no place is spared"
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_noise_is_that_of_its_seed_and_batch_alone(kind: str) -> None:
+    images = torch.rand(16, *SIZE, generator=torch.Generator().manual_seed(0))
+    noise = Noise(kind, 0.3, SIZE, 16, 5, CPU)
+    noise.draw(1)
+    noise.draw(7)
+    made = noise.add(images.flatten(1), noise.drawn).view_as(images)
+    assert torch.equal(made, noisy(kind, 0.3, images, seed=5, batch=7))
+    assert not torch.equal(made, noisy(kind, 0.3, images, seed=5, batch=8))
+    assert not torch.equal(made, noisy(kind, 0.3, images, seed=6, batch=7))
+    assert torch.equal(noisy(kind, 0, images), images)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("count", [1, 3, 64])
 @pytest.mark.parametrize("layers", [[2], [16, 8, 3]])
@@ -125,6 +197,8 @@ def test_what_no_one_does_by_hand_is_left_to_autograd(monkeypatch: pytest.Monkey
     images = draw(203)
     assert not ByHand.takes(trainer(images, activation="tanh").network)
     assert curve(images, activation="tanh") == pytest.approx(plain_curve(images, "tanh", "constant"), rel=1e-5)
+    denoised = curve(images, activation="tanh", noise=0.2)
+    assert denoised[-1] < denoised[0] / 2
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

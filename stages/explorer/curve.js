@@ -3,7 +3,6 @@
 const curve = element("curve");
 const CURVE_MARGIN = { left: 52, right: 10, top: 12, bottom: 40 };
 const MANY_EPOCHS = 40; // from here on a line without dots
-const SERIES = ["train", "test"];
 
 function svg(tag, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -43,12 +42,12 @@ function drawCurve() {
   const whole = ticks(scales.epochs, Math.min(facts.epochsTrained, (width - left - right) / 60)).filter(Number.isInteger);
   const numbers = whole.map((epoch) => text(epoch, { x: x(epoch), y: height - bottom + 17, "text-anchor": "middle" }));
   const title = text("epoch", { x: (left + width - right) / 2, y: height - 5, "text-anchor": "middle" });
-  const lines = SERIES.flatMap((name, i) => {
+  const lines = facts.curveOf.flatMap((name, i) => {
     const places = facts.curve.map((row) => [x(row[0]), y(row[i + 1])].map((value) => value.toFixed(1)));
     const dots = places.length > MANY_EPOCHS ? [] : places.map(([cx, cy]) => svg("circle", { class: name, cx, cy, r: 3 }));
     return [svg("path", { class: `line ${name}`, d: `M${places.map((place) => place.join(" ")).join("L")}` }), ...dots];
   });
-  const names = SERIES.flatMap((name, i) => {
+  const names = facts.curveOf.flatMap((name, i) => {
     const end = width - right - 40 - 74 * (1 - i);
     return [
       svg("path", { class: `line ${name}`, d: `M${end - 56} ${top + 2}h22` }),
@@ -69,17 +68,17 @@ function readCurve(event) {
   const { x, epochAt, width, height } = curveScales();
   const row = rowAt(epochAt(event.clientX - curve.getBoundingClientRect().left));
   const at = x(row[0]);
-  const [train, test] = row.slice(1).map(figure);
   const { top, bottom } = CURVE_MARGIN;
-  const lines = [`epoch ${row[0]}`, `train ${train}`, `test ${test}`];
+  const lines = [`epoch ${row[0]}`, ...facts.curveOf.map((name, i) => `${name} ${figure(row[i + 1])}`)];
   const leftwards = at > width / 2;
   const say = lines.map((text, i) => svg("text", { x: at + (leftwards ? -8 : 8), y: top + 38 + 16 * i, "text-anchor": leftwards ? "end" : "start", class: "name" }, text));
   curve.querySelector(".read").replaceChildren(svg("path", { class: "grid", d: `M${at} ${top}V${height - bottom}` }), ...say);
 }
 
 function buildCurve() {
-  const [epoch, train, test] = facts.curve.at(-1);
-  curve.setAttribute("aria-label", `Loss curve: after epoch ${epoch} a train loss of ${figure(train)} and a test loss of ${figure(test)}`);
+  const [epoch, ...losses] = facts.curve.at(-1);
+  const said = facts.curveOf.map((name, i) => `a ${name} loss of ${figure(losses[i])}`);
+  curve.setAttribute("aria-label", `Loss curve: after epoch ${epoch} ${said.join(" and ")}`);
   curve.addEventListener("pointermove", readCurve);
   curve.addEventListener("pointerleave", () => curve.querySelector(".read").replaceChildren());
   curve.addEventListener("click", (event) => {

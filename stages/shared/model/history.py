@@ -12,24 +12,35 @@ from stages.shared.process.errors import damaged
 _LOSSES = Path("data/train/loss.csv")
 _CHECKPOINTS = Path("data/train/checkpoints")
 _SUFFIX = ".safetensors"
+SPLITS = ("test", "validation")  # whose loss can be taken after each epoch
 
 
 class Losses(NamedTuple):
-    """A row of `loss.csv`: the mean squared errors per pixel in and after an epoch; epochs count from 1."""
+    """A row of `loss.csv`: mean squared errors per pixel, in an epoch's training and after it; epochs count from 1."""
 
     epoch: int
-    train_loss: float
-    test_loss: float
+    train: float
+    after: float
 
 
-def read_history() -> list[Losses]:
-    """The losses of every epoch, in order.
+class History(NamedTuple):
+    """The losses of every epoch, in order; split: of which images those after each are, `test` or `validation`."""
+
+    split: str
+    losses: list[Losses]
+
+
+def read_history() -> History:
+    """The losses of every epoch.
 
     Raises `InputError` where `loss.csv` is missing or damaged, or the checkpoints aren't one for each of its rows.
     """
-    rows = read_csv(_LOSSES, Losses._fields)
+    rows = read_csv(_LOSSES, ["epoch", "train_loss"])
+    split = next((split for split in SPLITS if f"{split}_loss" in rows[0]), None)
+    if split is None:
+        raise damaged(_LOSSES, f"a column {' or '.join(f'{split}_loss' for split in SPLITS)}")
     try:
-        history = [Losses(int(row["epoch"]), float(row["train_loss"]), float(row["test_loss"])) for row in rows]
+        history = [Losses(int(row["epoch"]), float(row["train_loss"]), float(row[f"{split}_loss"])) for row in rows]
     except ValueError as error:
         raise damaged(_LOSSES, f"numbers, got: {error}") from None
     epochs = [losses.epoch for losses in history]
@@ -42,7 +53,7 @@ def read_history() -> list[Losses]:
         raise damaged(
             _CHECKPOINTS, f"a checkpoint for each of the {len(epochs)} epochs of {_LOSSES}; {wrong[0]} is {state}"
         )
-    return history
+    return History(split, history)
 
 
 def checkpoint(epoch: int) -> Path:

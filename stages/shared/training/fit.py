@@ -22,19 +22,22 @@ KEEP_EVERY = 300.0  # seconds, within an epoch
 class Fit:
     """One process's work. Of several that train together the first has a record and a keeper, and speaks.
 
-    training: the params, for the model file; its `epochs` are how many there are to be.
+    images: those that are not trained on, uint8 [N, height, width, channels], whose loss is taken after each epoch;
+    split: which these are, `test` or `validation`; training: the params, for the model file; its `epochs` are how many
+    there are to be.
     """
 
     def __init__(
         self,
         trainer: Trainer,
-        test_images: Uint8,
+        images: Uint8,
+        split: str,
         training: dict[str, Any],
         record: Record | None,
         keeper: Keeper,
         keep_every: float = KEEP_EVERY,
     ) -> None:
-        self.trainer, self.test_images, self.training = trainer, test_images, training
+        self.trainer, self.images, self.split, self.training = trainer, images, split, training
         self.record, self.keeper, self.keep_every = record, keeper, keep_every
         self.epochs: int = training["epochs"]
         self.losses: list[list[float]] = []
@@ -59,7 +62,10 @@ class Fit:
         self._say(f"train: goes on where an earlier run ended, from epoch {len(self.losses) + 1}{step}")
 
     def run(self) -> list[float]:
-        """Train to the last epoch; return its losses, train and test. Raises `InputError` where one is not finite."""
+        """Train to the last epoch; return its losses, in training and on the images.
+
+        Raises `InputError` where one is not finite.
+        """
         steps = self.trainer.steps_an_epoch
         with tqdm(
             total=self.epochs * steps,
@@ -80,19 +86,19 @@ class Fit:
 
     def _epoch(self, epoch: int) -> None:
         train_loss = self.trainer.epoch(self._watched)
-        test_loss = self.trainer.test(self.test_images)
-        if not math.isfinite(train_loss + test_loss):
+        loss = self.trainer.test(self.images)
+        if not math.isfinite(train_loss + loss):
             rate = self.training["learning_rate"]
             raise InputError(
                 f"train: the loss is {train_loss} in epoch {epoch} at the rate {rate}: it diverged; "
                 f"try a smaller train.learning_rate, say {rate / 10:g}"
             )
-        self.losses.append([train_loss, test_loss])
+        self.losses.append([train_loss, loss])
         if self.record:
-            checkpoint = self.record.add(self.trainer.autoencoder(self.training), train_loss, test_loss)
+            checkpoint = self.record.add(self.trainer.autoencoder(self.training), train_loss, loss)
             self.hashes.append(self.keeper.keep_checkpoint(epoch, checkpoint))
             self.keep()
-        self._say(f"epoch {epoch}/{self.epochs}: train loss {train_loss:.5f}, test loss {test_loss:.5f}")
+        self._say(f"epoch {epoch}/{self.epochs}: train loss {train_loss:.5f}, {self.split} loss {loss:.5f}")
 
     def _watched(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         for batch in batches:

@@ -19,32 +19,47 @@ _GAP = 2
 class Record:
     """Writes into `folder`, the stage's work folder, and shows what changes from epoch to epoch.
 
-    dataset: its name; images: some of which the reconstructions are shown, uint8 [N, height, width, channels].
+    dataset: its name; images: those that are not trained on, of which some reconstructions are shown, uint8 [N, height,
+    width, channels]; split: which these are, `test` or `validation`.
     """
 
-    def __init__(self, folder: Path, dataset: str, images: Uint8) -> None:
-        self.folder, self.dataset = folder, dataset
+    def __init__(self, folder: Path, dataset: str, images: Uint8, split: str = "test") -> None:
+        self.folder, self.dataset, self.split = folder, dataset, split
+        self.losses: list[float] = []  # on these images, of each epoch
         self.images = np.array(images[:_PICTURES])
-        self.epochs = 0
+        self.metrics: dict[str, object] = {}
         (folder / "checkpoints").mkdir()
         (folder / "reconstructions").mkdir()
-        write_csv(folder / "loss.csv", ["epoch", "train_loss", "test_loss"], [])
+        write_csv(folder / "loss.csv", ["epoch", "train_loss", f"{split}_loss"], [])
 
-    def add(self, autoencoder: Autoencoder, train_loss: float, test_loss: float) -> Path:
-        """Write an epoch's autoencoder and losses; give its checkpoint."""
-        self.epochs += 1
-        checkpoint = self.folder / "checkpoints" / f"{self.epochs}.safetensors"
+    def add(self, autoencoder: Autoencoder, train_loss: float, loss: float) -> Path:
+        """Write an epoch's autoencoder and its losses, in training and on the images; give its checkpoint."""
+        self.losses.append(loss)
+        epoch = len(self.losses)
+        checkpoint = self.folder / "checkpoints" / f"{epoch}.safetensors"
         autoencoder.write(checkpoint)
-        losses, metrics = self.folder / "loss.csv", self.folder / "metrics.json"
+        losses = self.folder / "loss.csv"
         with losses.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerow([self.epochs, train_loss, test_loss])
-        values = {"dataset": self.dataset, "epochs": self.epochs, "train_loss": train_loss, "test_loss": test_loss}
-        write_json(metrics, values)
-        picture = self.folder / "reconstructions" / f"{self.epochs}.png"
+            csv.writer(file, lineterminator="\n").writerow([epoch, train_loss, loss])
+        self.metrics = {"dataset": self.dataset, "epochs": epoch, "train_loss": train_loss, f"{self.split}_loss": loss}
+        self._write_metrics()
+        picture = self.folder / "reconstructions" / f"{epoch}.png"
         draw(self.images, autoencoder).save(picture)
-        for path in (losses, metrics, picture):
-            show(path)
+        show(losses)
+        show(picture)
         return checkpoint
+
+    def choose(self, test_loss: float) -> int:
+        """Add to the metrics which epoch did best on validation, and the last one's test loss; give that epoch."""
+        best = 1 + min(range(len(self.losses)), key=self.losses.__getitem__)
+        self.metrics |= {"best_epoch": best, "test_loss": test_loss}
+        self._write_metrics()
+        return best
+
+    def _write_metrics(self) -> None:
+        path = self.folder / "metrics.json"
+        write_json(path, self.metrics)
+        show(path)
 
 
 def draw(images: Uint8, autoencoder: Autoencoder) -> Image.Image:

@@ -15,6 +15,7 @@ from stages.shared.training.disk import FromDisk
 from stages.shared.training.gradients import gradient_of
 from stages.shared.training.group import ALONE, Group
 from stages.shared.training.network import Network, flatten
+from stages.shared.training.noise import Noise
 from stages.shared.training.optimizers import OPTIMIZERS
 from stages.shared.training.schedules import SCHEDULES
 from stages.shared.training.shuffles import SHUFFLES
@@ -26,8 +27,10 @@ _TEST_NUMBERS = 2**23  # of a batch, where images are large: 32 MiB of float32
 class Trainer:
     """An optimizer on the mean squared error, over images that stay uint8 until their batch is drawn.
 
-    images: uint8 [N, height, width, channels], memory-mapped or not; from_disk: whether they are more than the memory
-    holds, and have to be asked for ahead; group: the processes that share each batch. The same arguments give the same
+    images: uint8 [N, height, width, channels], memory-mapped or not; noise: how much of it the network sees on them and
+    is to take off again: Vincent et al., "Extracting and composing robust features with denoising autoencoders" (2008);
+    from_disk: whether they are more than the memory holds, and have to be asked for ahead; group: the processes that
+    share each batch. The same arguments give the same
     weights, bit for bit, on the same build, device, and count of threads and processes.
     """
 
@@ -46,6 +49,8 @@ class Trainer:
         seed: int,
         device: torch.device,
         shuffle: str = "full",
+        noise: float = 0,
+        noise_kind: str = "gaussian",
         from_disk: bool = False,
         group: Group = ALONE,
     ) -> None:
@@ -69,6 +74,7 @@ class Trainer:
         self.steps_an_epoch = -(-len(self.images) // batch_size)
         self.schedule = partial(SCHEDULES[schedule], learning_rate, epochs * self.steps_an_epoch)
         self.rates: Iterator[float] = self.schedule()
+        self.noise = Noise(noise_kind, noise, self.size, batch_size, seed, device) if noise else None
         self.shuffle, self.random = SHUFFLES[shuffle], torch.Generator().manual_seed(seed)
         self.disk = FromDisk(images, shuffle, batch_size) if from_disk else None
         self.epochs, self.steps = 0, 0  # done: whole epochs, and steps of the one begun
@@ -89,6 +95,8 @@ class Trainer:
             if fetch:
                 next(fetch)
             self.optimizer.rate.fill_(next(self.rates))
+            if self.noise:
+                self.noise.draw(self.epochs * self.steps_an_epoch + self.steps)
             full = len(indices) == self.batch_size
             step = self._shared_step if self.group.size > 1 else self.full_step if full else self._step
             step(indices)
@@ -99,28 +107,28 @@ class Trainer:
         return loss
 
     def _step(self, indices: Tensor) -> None:
-        self.total.add_(self._loss(indices), alpha=len(indices))
+        self.total.add_(self._loss(indices, len(indices)), alpha=len(indices))
         self.optimizer.step()
 
     def _shared_step(self, indices: Tensor) -> None:
         """`_step` with each process on its part of the batch: their gradients and losses are added in one go."""
         part = self.group.part(indices)
-        loss = self._loss(part) if len(part) else 0
+        loss = self._loss(part, len(indices)) if len(part) else 0
         self.sums[-1] = loss
         self.sums.mul_(len(part) / len(indices))  # 0 of none: then whatever stood there is as good
         self.group.add(self.sums)
         self.total.add_(self.sums[-1], alpha=len(indices))
         self.optimizer.step()
 
-    def _loss(self, indices: Tensor) -> Tensor:
-        """The loss on these images; its gradient goes where the optimizer finds it."""
+    def _loss(self, indices: Tensor, of: int) -> Tensor:
+        """The loss on these images, this process's part of so many; its gradient goes where the optimizer finds it."""
         count = len(indices)
         if count not in self.inputs:
             self.inputs[count] = self.batch[:count], self.x[:count]
         batch, x = self.inputs[count]  # [batch, pixels], both
         torch.index_select(self.images, 0, indices, out=batch)
         torch.div(batch.to(self.device), 255, out=x)
-        return self.gradient(x, x)
+        return self.gradient(self.noise.add(x, self.group.part(self.noise.drawn[:of])) if self.noise else x, x)
 
     def _captured_step(self) -> Callable[[Tensor], None]:
         """`_step` for full batches as one CUDA graph: launched kernel by kernel, it is the launches that take the time.
