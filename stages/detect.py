@@ -72,7 +72,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Task:
-    """A class's: the labels that are normal in it, and which test images are not, bool [N]."""
+    """What a class asks: the labels that are normal then, and which test images are not, bool [N]."""
 
     label: int
     normal: list[int]
@@ -104,9 +104,10 @@ def divide(images: Uint8, labels: Uint16, held_out: float, seed: int) -> dict[in
 def tasks(known: Sequence[int], test_labels: Uint16, normal: str) -> Iterator[Task]:
     """A task for each class whose test images, and others, are there to be told apart."""
     for label in known:
+        normals = [other for other in known if (other == label) == (normal == "one")]
         abnormal = (test_labels != label) == (normal == "one")
-        if abnormal.any() and not abnormal.all():
-            yield Task(label, [other for other in known if (other == label) == (normal == "one")], abnormal)
+        if normals and abnormal.any() and not abnormal.all():
+            yield Task(label, normals, abnormal)
 
 
 def check(training: Mapping[str, Any]) -> None:
