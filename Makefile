@@ -11,11 +11,12 @@ TORCH := torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z]*
 EXTRAS := s3 ssh webdav plots
 LOCKS := requirements.txt requirements-test.txt $(EXTRAS:%=requirements-%.txt)
 
-.PHONY: help demo repro heal share plots site s3 ssh webdav test torture lint audit wheels bench lock clean purge
+.PHONY: help demo repro rank heal share plots site s3 ssh webdav test torture lint audit wheels bench lock clean purge
 
 help:
 	@echo 'make demo     set up, then the whole pipeline on garments drawn by the project: offline, in demo/'
 	@echo 'make repro    set up, then the whole pipeline: on Fashion-MNIST, downloaded, or on SOURCE=a folder of pictures'
+	@echo 'make rank     the pictures of FOLDER=a folder by how abnormal the trained model finds them, the most first'
 	@echo 'make heal     mend what a killed DVC leaves of its own files (make repro does that by itself)'
 	@echo 'make plots    dvc plots show, as a page that needs no network'
 	@echo 'make s3       set up for a DVC remote of that kind; make ssh, make webdav likewise'
@@ -56,6 +57,10 @@ ifneq ($(SOURCE),)
 endif
 	dvc repro
 
+# To a file with OUTPUT=ranked.csv
+rank: .venv/installed
+	@python -m tools.rank '$(FOLDER)' $(if $(OUTPUT),--output '$(OUTPUT)')
+
 heal: .venv/installed
 	@python tools/heal.py
 
@@ -70,7 +75,7 @@ demo: demo/params.yaml
 
 demo/params.yaml: | .venv/installed
 	mkdir -p demo/data
-	cp -R stages dvc.yaml .dvcignore demo
+	cp -R stages uses dvc.yaml .dvcignore demo
 	cp data/*.yaml demo/data
 	cd demo && dvc init --no-scm --quiet --force && cp -R ../.dvc/config ../.dvc/plots .dvc && dvc config core.no_scm true
 	sed 's/source: .*/source: data\/synthetic.yaml/' params.yaml >$@

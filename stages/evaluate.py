@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from stages.shared.arrays import Float64, Int64, Uint8, Uint16
+from stages.shared.arrays import Float64, Int64, Uint16
 from stages.shared.formats import write_csv, write_json
-from stages.shared.images import dataset
-from stages.shared.images.dataset import Dataset, images_file, read_images, read_labels
+from stages.shared.images.dataset import SPLITS, Dataset, Labelled, images_file
 from stages.shared.model.autoencoder import MODEL, Autoencoder
 from stages.shared.process import params
 from stages.shared.process.errors import InputError
@@ -34,19 +33,6 @@ class Params(params.Section):
     neighbors: int = Field(ge=1, le=1000)
     sample: int = Field(ge=3, le=10_000)
     seed: int = Field(ge=0)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images, uint8 [N, height, width, channels], and their labels, uint16 [N]; None where they have no classes."""
-
-    images: Uint8
-    labels: Uint16 | None
-
-    @classmethod
-    def read(cls, name: dataset.Split, size: tuple[int, int, int], classes: int) -> "Split":
-        images = read_images(name, size)
-        return cls(images, read_labels(name, len(images), classes))
 
 
 @dataclass(frozen=True)
@@ -83,7 +69,7 @@ def check(p: Params, train: int, test: int) -> None:
         )
 
 
-def score(p: Params, codec: Codec, train: Split, test: Split, classes: int) -> Scores:
+def score(p: Params, codec: Codec, train: Labelled, test: Labelled, classes: int) -> Scores:
     """Score `codec` by its test errors, the class predicted by the nearest training latents, and trustworthiness."""
     train_latents, latents = codec.encode(train.images), codec.encode(test.images)
     if not (np.isfinite(train_latents).all() and np.isfinite(latents).all()):
@@ -157,7 +143,7 @@ def main() -> None:
     p = params.read("evaluate", Params)
     of = Dataset.read()
     autoencoder = Autoencoder.read()
-    train, test = (Split.read(name, autoencoder.size, len(of.classes)) for name in dataset.SPLITS)
+    train, test = (Labelled.read(split, autoencoder.size, len(of.classes)) for split in SPLITS)
     check(p, len(train.images), len(test.images))
     mean_image = MeanImage.fit(train.images)
     mean_image_errors = metrics.reconstruction_errors(mean_image, test.images, mean_image.encode(test.images))

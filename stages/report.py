@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from stages.shared.arrays import Float64, Int64, Uint8, Uint16
-from stages.shared.figure import new_figure, show_grid, write_png
+from stages.shared.figure import draw_nothing, new_figure, show_grid, write_png
 from stages.shared.formats import read_array, read_csv
 from stages.shared.images.dataset import Dataset, read_images, read_labels
 from stages.shared.model.autoencoder import Autoencoder
@@ -80,13 +80,6 @@ def draw_confusion(of: Dataset, confusion: Int64) -> "Figure":
     figure.suptitle(f"{of.name}: the class predicted by the nearest training latents")
     accuracy = confusion.trace() / confusion.sum()
     axes.set_title(f"{100 * accuracy:.1f} % of the test images right", fontsize="medium", color="dimgray")
-    return figure
-
-
-def draw_nothing(text: str) -> "Figure":
-    """A line in the place of a picture that would mean nothing."""
-    figure = new_figure(5, 1)
-    figure.text(0.5, 0.5, text, ha="center", va="center", color="dimgray")
     return figure
 
 

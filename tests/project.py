@@ -36,6 +36,7 @@ class Project:
     def create(cls, root: Path, changes: dict[str, Any] = SMALL) -> "Project":
         root.mkdir(parents=True)
         shutil.copytree(ROOT / "stages", root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "uses", root / "uses", ignore=shutil.ignore_patterns("dvc.lock"))
         (root / "data").mkdir()
         known = [path.relative_to(ROOT) for path in (ROOT / "data").glob("*.yaml")]
         for name in (*map(Path, ("dvc.yaml", "params.yaml", ".dvcignore")), *known):
@@ -84,7 +85,7 @@ class Project:
         """Run `dvc repro`, which must end well; give the stages that ran (and were not restored from the cache)."""
         result = self.run("dvc", "repro", *arguments)
         assert result.returncode == 0, result.stdout + result.stderr
-        return set(re.findall(r"Running stage '(\w+)'", result.stdout))
+        return set(re.findall(r"Running stage '(?:\S+:)?(\w+)'", result.stdout))
 
     def contents(self, folder: str = "data") -> dict[str, bytes]:
         """Every file below `folder`, by its path from the root."""

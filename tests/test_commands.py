@@ -89,7 +89,7 @@ def makefile(tmp_path: Path) -> Project:
     for name in ("Makefile", "params.yaml", "dvc.yaml", ".dvcignore", "requirements.txt", ".dvc/config"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
-    for name in ("data", "stages", "tools", ".dvc/plots"):
+    for name in ("data", "stages", "tools", "uses", ".dvc/plots"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)

@@ -89,7 +89,7 @@ def write_stage(root: Path) -> None:
 @pytest.mark.timeout(1200)  # of a pipeline of its own
 def test_a_stage_added_by_the_guide_passes(tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "cache", "tmp")
-    for name in ("stages", "tests", ".dvc", "docs"):
+    for name in ("stages", "tests", ".dvc", "docs", "uses"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     (tmp_path / "data").mkdir()
     for path in [*(ROOT / "data").glob("*.yaml"), *(ROOT / n for n in ("params.yaml", "dvc.yaml", ".dvcignore"))]:

@@ -1,4 +1,4 @@
-"""`dvc.yaml` tells the truth, and an edit reruns what it touches and nothing else."""
+"""`dvc.yaml` and `uses/dvc.yaml` tell the truth, and an edit reruns what it touches and nothing else."""
 
 import ast
 import shutil
@@ -12,8 +12,8 @@ import yaml
 
 from tests.project import DRAWN, ROOT, Project
 
-PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-STAGES = list(PIPELINE)
+PIPELINE, USES = (yaml.safe_load((ROOT / path).read_text())["stages"] for path in ("dvc.yaml", "uses/dvc.yaml"))
+STAGES, ALL = list(PIPELINE), PIPELINE | USES
 PROCESS = "stages/shared/process"  # which no stage depends on: nothing there can change a byte of an output
 EXEMPT = {
     "document.py": "reads YAML as DVC does, or refuses",
@@ -32,7 +32,7 @@ EXEMPT = {
 
 def paths(stage: str, *kinds: str) -> list[str]:
     """The paths under those keys of the stage, without their options, and `${…}` filled in as params.yaml has it."""
-    entries = [entry for kind in kinds for entry in PIPELINE[stage].get(kind, [])]
+    entries = [entry for kind in kinds for entry in ALL[stage].get(kind, [])]
     plain = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
     values = {"${render.split}": "train", "${extract.split}": "train", "${download.source}": "data/small.yaml"}
     return [reduce(lambda text, pair: text.replace(*pair), values.items(), path) for path in plain]
@@ -61,10 +61,10 @@ def imported_names(path: Path) -> Iterator[str]:
 def test_there_is_a_stage_for_each_module_and_section() -> None:
     modules = {path.stem for path in (ROOT / "stages").glob("*.py")}
     sections = set(yaml.safe_load((ROOT / "params.yaml").read_text()))
-    assert set(STAGES) == modules == sections
+    assert set(ALL) == modules == sections
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ALL)
 def test_module_deps_are_the_imports(stage: str) -> None:
     sources = [ROOT / path for path in paths(stage, "deps") if path.startswith("stages/")]
     modules = [module for path in sources for module in ([path] if path.is_file() else path.glob("*.py"))]
@@ -86,16 +86,16 @@ def test_no_room_imports_upwards() -> None:
         assert not [name for name in names for room in above if name.startswith(f"stages.shared.{room}")], module
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ALL)
 def test_a_stage_writes_its_outs_from_its_deps_and_params_alone(stage: str, finished: Project, tmp_path: Path) -> None:
     sandbox = Project(tmp_path)
     section = yaml.safe_load((finished.root / "params.yaml").read_text())[stage]
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({name: section if name == stage else None for name in STAGES}))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({name: section if name == stage else None for name in ALL}))
     for path in [*paths(stage, "deps"), PROCESS]:
         target = tmp_path / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(finished.root / path)
-    for other in set(STAGES) - {stage}:
+    for other in set(ALL) - {stage}:
         (tmp_path / "stages" / f"{other}.py").touch()
     before = set(sandbox.contents("data"))
     result = sandbox.stage(stage)
@@ -109,7 +109,7 @@ def test_a_stage_writes_its_outs_from_its_deps_and_params_alone(stage: str, fini
 
 @pytest.mark.parametrize(
     ("stage", "dep"),
-    [(stage, path) for stage in STAGES for path in paths(stage, "deps") if path.startswith("data/")],
+    [(stage, path) for stage in ALL for path in paths(stage, "deps") if path.startswith("data/")],
 )
 def test_a_stage_reads_each_of_its_deps(stage: str, dep: str, project: Project) -> None:
     (project.root / dep).rename(project.root / "elsewhere")
@@ -119,9 +119,14 @@ def test_a_stage_reads_each_of_its_deps(stage: str, dep: str, project: Project) 
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ALL)
 def test_a_stage_reads_its_own_section_and_all_of_it(stage: str) -> None:
-    assert PIPELINE[stage]["params"] == [stage]
+    assert ALL[stage]["params"] == [stage]
+
+
+@pytest.mark.parametrize("stage", USES)
+def test_a_use_lies_in_the_root(stage: str) -> None:
+    assert USES[stage]["wdir"] == ".."
 
 
 def after(stage: str) -> set[str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GAP = 2  # pixels between the pictures of a grid
+_FRAME = "crimson"
 _MOST_PIXELS = 60_000  # a side; the Agg renderer takes 2^16, margins included
 
 
@@ -37,6 +38,22 @@ def show_grid(axes: "Axes", pictures: NDArray[Any], rows: Sequence[str], columns
     axes.set_yticks(np.arange(len(rows)) * (height + GAP) + (height - 1) / 2, rows)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+def frame(axes: "Axes", places: NDArray[np.bool_], height: int, width: int) -> None:
+    """Frame the pictures of a grid, each of so many pixels, at `places`, bool [rows, columns]."""
+    from matplotlib.patches import Rectangle
+
+    for row, column in np.argwhere(places):
+        corner = column * (width + GAP) - 1, row * (height + GAP) - 1  # the gap is the frame's
+        axes.add_patch(Rectangle(corner, width + 1, height + 1, fill=False, color=_FRAME, linewidth=1.8, clip_on=False))
+
+
+def draw_nothing(text: str) -> "Figure":
+    """A line in the place of a picture that would mean nothing."""
+    figure = new_figure(5, 1)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color="dimgray")
+    return figure
 
 
 def write_png(figure: "Figure", path: Path, dpi: int = 120) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from stages.shared.arrays import Uint8, Uint16
+from stages.shared.arrays import Int64, Uint8, Uint16
 from stages.shared.formats import read_array, read_json
 from stages.shared.process.errors import damaged
 
@@ -64,3 +64,21 @@ def read_labels(split: Split, count: int, classes: int) -> Uint16 | None:
     if labels.max() >= classes:
         raise damaged(path, f"labels below {classes}, got {labels.max()}")
     return labels
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images, uint8 [N, height, width, channels], and their labels, uint16 [N]; None where they have no classes."""
+
+    images: Uint8
+    labels: Uint16 | None
+
+    @classmethod
+    def read(cls, split: Split, size: tuple[int, int, int], classes: int) -> "Labelled":
+        """Map a split of images of that height, width and channels into memory; raises `InputError`."""
+        images = read_images(split, size)
+        return cls(images, read_labels(split, len(images), classes))
+
+    def __getitem__(self, places: Int64) -> "Labelled":
+        """Those at these places."""
+        return Labelled(self.images[places], None if self.labels is None else self.labels[places])

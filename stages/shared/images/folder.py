@@ -63,6 +63,12 @@ def list_pictures(folder: Path) -> Listing:
     return Listing(names, pictures, labels if classes else None, walk.bad, walk.other)
 
 
+def all_pictures(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Every picture in `folder`, however it is laid out, sorted; and what can't be read, with the reason."""
+    walk = _Walk(folder)
+    return sorted(walk.pictures(folder), key=os.fsencode), walk.bad
+
+
 ByClass = dict[str, list[Path]]  # pictures by the name of their class; under "" those of none
 
 
