@@ -35,16 +35,18 @@ SEEDS = range(3)
 HELD_OUT = 10_000  # training images, the last, as Sainburg et al. do
 STEPS, STARTS_FROM = 20, 2000  # of `evaluate.refine`, and the training latents that its starts are among
 
-CYCLE = {"schedule": "one-cycle", "activation": "silu", "batch_size": 128, "noise_kind": "gaussian"}
-WIDE = CYCLE | {"layers": [1024, 512, 256], "learning_rate": 0.002, "epochs": 10}
-NARROW = CYCLE | {"layers": [512, 256, 64], "learning_rate": 0.003, "epochs": 10}
-FLAT = {"latent_size": 2, "validation": HELD_OUT}
+CYCLE = {"schedule": "one-cycle", "activation": "silu", "learning_rate": 0.003}
+FLAT = CYCLE | {"latent_size": 2, "validation": HELD_OUT, "epochs": 10, "batch_size": 128}
 CANDIDATES: dict[str, dict[str, Any]] = {  # one is chosen by the held-out images
-    "m0.1": NARROW | FLAT | {"noise": 0.1},
-    "w0.1": WIDE | FLAT | {"noise": 0.1},
-    "w0.2": WIDE | FLAT | {"noise": 0.2},
+    "m0": FLAT | {"layers": [512, 256, 64]},
+    "m0.1": FLAT | {"layers": [512, 256, 64], "noise": 0.1},
+    "w0.1": FLAT | {"layers": [1024, 512, 256], "learning_rate": 0.002, "noise": 0.1},
+    "mdeep": FLAT | {"layers": [512, 256, 128, 64]},
+    "d6": FLAT | {"layers": [512, 256, 256, 128, 128, 64]},
+    "m64": FLAT | {"layers": [512, 256, 64], "batch_size": 64},
+    "f1": FLAT | {"layers": [512, 256, 128, 64], "batch_size": 64, "epochs": 30},
 }
-DEEP = WIDE | {"latent_size": 3, "noise": 0.1}  # three dimensions, all training images
+DEEP = CYCLE | {"layers": [1024, 512, 256], "learning_rate": 0.002, "batch_size": 64, "epochs": 10, "noise": 0.1}
 
 
 class Models:
@@ -105,13 +107,20 @@ def sides(data: Data, encode: Callable[[Uint8], Float32], held_out: int) -> tupl
     return trained, rest, Side(data.test_images, data.test_labels, encode(data.test_images))
 
 
+def held_out_figures(data: Data, autoencoder: Autoencoder) -> dict[str, float]:
+    """What a candidate is chosen by."""
+    trained, held_out, _ = sides(data, autoencoder.encode, HELD_OUT)
+    return {
+        "1-NN": accuracy(trained, held_out, 1),
+        "5-NN": accuracy(trained, held_out, 5),
+        "MSE": mse(autoencoder, held_out),
+    }
+
+
 def flat_figures(data: Data, autoencoder: Autoencoder) -> dict[str, float]:
     """What the tables in two dimensions ask for."""
-    trained, held_out, test = sides(data, autoencoder.encode, HELD_OUT)
+    trained, _, test = sides(data, autoencoder.encode, HELD_OUT)
     return {
-        "held-out 1-NN": accuracy(trained, held_out, 1),
-        "held-out 5-NN": accuracy(trained, held_out, 5),
-        "held-out MSE": mse(autoencoder, held_out),
         "1-NN": accuracy(trained, test, 1),
         "5-NN": accuracy(trained, test, 5),
         "trustworthiness": float(trustworthiness(scale(test.images), test.latents, n_neighbors=5)),
@@ -172,9 +181,9 @@ def main() -> None:
         parser.error(f"the tables are of fashion-mnist, got {data.dataset}: dvc repro download")
     models = Models(data, arguments.models)
 
-    tried = {name: flat_figures(data, models.get(name, changes, 0)) for name, changes in CANDIDATES.items()}
-    best = max(tried, key=lambda name: tried[name]["held-out 5-NN"])
-    flat = [tried[best], *(flat_figures(data, models.get(best, CANDIDATES[best], seed)) for seed in SEEDS[1:])]
+    tried = {name: held_out_figures(data, models.get(name, changes, 0)) for name, changes in CANDIDATES.items()}
+    best = max(tried, key=lambda name: tried[name]["5-NN"])
+    flat = [flat_figures(data, models.get(best, CANDIDATES[best], seed)) for seed in SEEDS]
     deep = [list(deep_rows(data, models.get("deep", DEEP, seed))) for seed in SEEDS]
     umap = [umap_figures(data)] if find_spec("umap") else []
     sections = [
@@ -222,12 +231,12 @@ def three(deep: Sequence[Sequence[dict[str, float]]], umap: Sequence[dict[str, f
 
 
 def chosen(tried: dict[str, dict[str, float]], best: str) -> str:
-    names = ["held-out 1-NN", "held-out 5-NN", "held-out MSE"]
+    names = ["1-NN", "5-NN", "MSE"]
     rows = [
         [f"{command(CANDIDATES[name])}{' (chosen)' if name == best else ''}", *cells([of], names)]
         for name, of in tried.items()
     ]
-    return CHOSEN.strip().format(table=table(["seed 0", *names], rows))
+    return CHOSEN.strip().format(table=table(["held-out figures, seed 0", *names], rows))
 
 
 INTRODUCTION = """# Beside the published tables
@@ -248,8 +257,7 @@ latents. Trustworthiness: k = 5, ours on all 10,000 test images. MSE: per pixel,
 
 {table}
 
-Its network is wider than theirs, and it learns to take noise off. UMAP, with a decoder or without, has no
-reconstruction in its aim, and places classes further apart: in k-NN it stays ahead of every autoencoder here.
+UMAP aims at neighbors and not at pixels, and is ahead of every autoencoder here in k-NN, as is Parametric UMAP.
 """
 MOOR = """## Two dimensions, as Moor, Horn, Rieck and Borgwardt have it
 
@@ -274,8 +282,8 @@ The refined latents are the best that were found for this decoder, not what the 
 """
 CHOSEN = """## How ours was chosen
 
-By 5-NN of the 10,000 held-out training images, at seed 0; three dimensions take the same
-layers and noise.
+By 5-NN of the 10,000 held-out training images, at seed 0, out of these.
+What a line does not name is as in `params.yaml`.
 
 {table}
 """
