@@ -1,4 +1,4 @@
-"""evaluate: how good the reconstructions and the latents are, against the mean image and PCA.
+"""evaluate: how good the reconstructions and the latents are, against the mean image, PCA, and the decoder's best.
 
 Reads  data/train/autoencoder.safetensors, data/download/{train|test}_images.npy, {train|test}_labels.npy, dataset.json
 Writes data/evaluate/metrics.json, classes.csv, confusion.csv, and errors.npy (float64 [N], each test image's)
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from stages.shared.arrays import Float64, Int64, Uint16
+from stages.shared.arrays import Float32, Float64, Int64, Uint8, Uint16
 from stages.shared.formats import write_csv, write_json
 from stages.shared.images.dataset import SPLITS, Dataset, Labelled, images_file
 from stages.shared.model.autoencoder import MODEL, Autoencoder
@@ -23,8 +23,10 @@ from stages.shared.process.outputs import outputs
 from stages.shared.scores import metrics
 from stages.shared.scores.baselines import Codec, MeanImage, PcaBaseline
 from stages.shared.scores.neighbors import nearest
+from stages.shared.scores.refine import refine
 
 FOLDER = Path("data/evaluate")
+CANDIDATES = 2000  # training images among whose latents a refined one's search has its starts
 
 
 class Params(params.Section):
@@ -33,11 +35,36 @@ class Params(params.Section):
     neighbors: int = Field(ge=1, le=1000)
     sample: int = Field(ge=3, le=10_000)
     seed: int = Field(ge=0)
+    refine: int = Field(ge=0, le=1000)
+
+
+@dataclass(frozen=True)
+class Latents:
+    """A codec's latents of the training and of the test images, float32 [N, latent size]."""
+
+    train: Float32
+    test: Float32
+
+    @classmethod
+    def of(cls, codec: Codec, train: Labelled, test: Labelled) -> "Latents":
+        """Encode both; raises `InputError` where a latent is not finite."""
+        latents = cls(codec.encode(train.images), codec.encode(test.images))
+        if not (np.isfinite(latents.train).all() and np.isfinite(latents.test).all()):
+            raise InputError(
+                f"{MODEL}: gives latents that are not finite; train again, with a smaller train.learning_rate"
+            )
+        return latents
+
+    def refined(self, p: Params, autoencoder: Autoencoder, images: Uint8) -> "Latents":
+        """With the best latents for the decoder that are found for the test images, in `evaluate.refine` steps."""
+        size = min(CANDIDATES, len(self.train))
+        candidates = self.train[np.sort(np.random.default_rng(p.seed).choice(len(self.train), size, replace=False))]
+        return Latents(self.train, refine(autoencoder, images, self.test, candidates, p.refine))
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What came of a codec on the test images."""
+    """What came of a codec's latents on the test images."""
 
     collapsed: int
     errors: Float64  # [N], mean squared error per pixel of each image
@@ -69,23 +96,20 @@ def check(p: Params, train: int, test: int) -> None:
         )
 
 
-def score(p: Params, codec: Codec, train: Labelled, test: Labelled, classes: int) -> Scores:
-    """Score `codec` by its test errors, the class predicted by the nearest training latents, and trustworthiness."""
-    train_latents, latents = codec.encode(train.images), codec.encode(test.images)
-    if not (np.isfinite(train_latents).all() and np.isfinite(latents).all()):
-        raise InputError(f"{MODEL}: gives latents that are not finite; train again, with a smaller train.learning_rate")
-    size = min(p.sample, len(latents))
-    sample = np.sort(np.random.default_rng(p.seed).choice(len(latents), size, replace=False))
+def score(p: Params, codec: Codec, train: Labelled, test: Labelled, latents: Latents, classes: int) -> Scores:
+    """Score by the test errors, the class predicted by the nearest training latents, and trustworthiness."""
+    size = min(p.sample, len(latents.test))
+    sample = np.sort(np.random.default_rng(p.seed).choice(len(latents.test), size, replace=False))
     confusion, found = None, None
     if train.labels is not None and test.labels is not None and classes > 1:
-        found = nearest(train_latents, latents, p.neighbors)
+        found = nearest(latents.train, latents.test, p.neighbors)
         confusion = metrics.confusion(train.labels, found.indices, test.labels, classes)
     return Scores(
-        collapsed=metrics.collapsed(latents),
-        errors=metrics.reconstruction_errors(codec, test.images, latents),
+        collapsed=metrics.collapsed(latents.test),
+        errors=metrics.reconstruction_errors(codec, test.images, latents.test),
         confusion=confusion,
         search=None if found is None or found.how is None else {"index": found.how, "recall": found.recall},
-        trustworthiness=metrics.trustworthiness(test.images[sample], latents[sample], p.neighbors),
+        trustworthiness=metrics.trustworthiness(test.images[sample], latents.test[sample], p.neighbors),
     )
 
 
@@ -109,6 +133,17 @@ def figures(name: str, ours: Scores, pca: Scores, mean_image_mse: float) -> dict
         "trustworthiness": ours.trustworthiness,
         "pca_trustworthiness": pca.trustworthiness,
         "collapsed_dimensions": ours.collapsed,
+    }
+
+
+def refined_figures(ours: Scores, refined: Scores) -> dict[str, Any]:
+    """What `metrics.json` has of the best latents that were found for the decoder, which are not the encoder's."""
+    return {
+        "refined_mse": refined.mse,
+        "refined_psnr_db": metrics.psnr(refined.mse),
+        **({} if refined.accuracy is None else {"refined_knn_accuracy": refined.accuracy}),
+        "refined_trustworthiness": refined.trustworthiness,
+        "encoder_share_of_error": 1 - refined.mse / ours.mse if ours.mse > 0 else None,
     }
 
 
@@ -148,9 +183,15 @@ def main() -> None:
     mean_image = MeanImage.fit(train.images)
     mean_image_errors = metrics.reconstruction_errors(mean_image, test.images, mean_image.encode(test.images))
     pca = PcaBaseline.fit(train.images, autoencoder.latent_size, p.seed)
-    ours, linear = (score(p, codec, train, test, len(of.classes)) for codec in (autoencoder, pca))
+    latents = Latents.of(autoencoder, train, test)
+    ours = score(p, autoencoder, train, test, latents, len(of.classes))
+    linear = score(p, pca, train, test, Latents.of(pca, train, test), len(of.classes))
+    found = figures(of.name, ours, linear, float(mean_image_errors.mean()))
+    if p.refine:
+        best = latents.refined(p, autoencoder, test.images)
+        found |= refined_figures(ours, score(p, autoencoder, train, test, best, len(of.classes)))
     with outputs(FOLDER) as folder:
-        write_json(folder / "metrics.json", figures(of.name, ours, linear, float(mean_image_errors.mean())))
+        write_json(folder / "metrics.json", found)
         by_class = [] if test.labels is None else class_rows(of, test.labels, ours, linear)
         write_csv(folder / "classes.csv", CLASSES_HEADER, by_class)
         pairs = [] if ours.confusion is None else confusion_rows(of, ours.confusion)

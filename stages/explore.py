@@ -90,6 +90,11 @@ LABELS = {
     "pca_knn_accuracy": "Class accuracy from PCA",
     "trustworthiness": "Trustworthiness",
     "collapsed_dimensions": "Collapsed dimensions",
+    "refined_mse": "Error from the best latents found",
+    "refined_psnr_db": "PSNR from those, dB",
+    "refined_knn_accuracy": "Class accuracy from those",
+    "refined_trustworthiness": "Trustworthiness of those",
+    "encoder_share_of_error": "Share of the error that is the encoder's",
 }
 
 

@@ -19,13 +19,14 @@ from stages.shared.model.autoencoder import MODEL, Autoencoder
 from stages.shared.process.errors import InputError
 from stages.shared.scores import baselines
 from stages.shared.scores import metrics as scores
+from stages.shared.scores.refine import refine
 from tests.inputs import noisy_images, random_autoencoder, write_download
 from tests.project import ROOT, merge
 
 DATASET = "little"
 NAMES = ["coat", r"$\bag$", "sandal"]  # the second is not what matplotlib reads as mathematics
 SIZE = HEIGHT, WIDTH, CHANNELS = 6, 5, 3
-DEFAULTS = {"evaluate": {"neighbors": 5, "sample": 30, "seed": 0}, "report": {"examples": 4}}
+DEFAULTS = {"evaluate": {"neighbors": 5, "sample": 30, "seed": 0, "refine": 0}, "report": {"examples": 4}}
 FILES = ["classes.csv", "confusion.csv", "errors.npy", "metrics.json"]
 
 Arrays = dict[str, Any]
@@ -184,11 +185,42 @@ def test_any_number_of_classes(project: Path, count: int) -> None:
 @pytest.mark.parametrize("names", [[], ["all"]])
 def test_fewer_than_two_classes_have_no_accuracy(names: list[str], project: Path) -> None:
     make(project, names=names)
+    configure(project, refine=2)
     evaluate.main()
     assert not [name for name in metrics(project) if "accuracy" in name]
     assert metrics(project)["test_mse"] > 0
     assert rows(project, "confusion.csv") == []
     assert [(row["class"], row["accuracy"]) for row in rows(project, "classes.csv")] == [(name, "") for name in names]
+
+
+def test_refined_latents_are_scored_beside_the_encoders(project: Path) -> None:
+    arrays = make(project)
+    evaluate.main()
+    without = metrics(project)
+    configure(project, refine=20)
+    evaluate.main()
+    got = metrics(project)
+    refined = {name: got.pop(name) for name in set(got) - set(without)}
+    assert got == without
+    assert refined.keys() == {
+        "refined_mse",
+        "refined_psnr_db",
+        "refined_knn_accuracy",
+        "refined_trustworthiness",
+        "encoder_share_of_error",
+    }
+    assert 0 < refined["refined_mse"] < 0.99 * got["test_mse"]
+    assert refined["encoder_share_of_error"] == pytest.approx(1 - refined["refined_mse"] / got["test_mse"])
+    assert refined["refined_psnr_db"] > got["psnr_db"]
+
+    # What they are, from their definitions; of 90 training images, all are candidates.
+    z = Autoencoder.read().encode(arrays["train_images"])
+    best = refine(Autoencoder.read(), arrays["test_images"], Autoencoder.read().encode(arrays["test_images"]), z, 20)
+    predicted = predictions(z, arrays["train_labels"], best, 5)
+    sample = np.sort(np.random.default_rng(0).choice(40, 30, replace=False))
+    assert refined["refined_knn_accuracy"] == pytest.approx(np.mean(predicted == arrays["test_labels"]))
+    expected = trust(flat(arrays["test_images"])[sample], best[sample], 5)
+    assert refined["refined_trustworthiness"] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.filterwarnings("error")

@@ -14,10 +14,10 @@ Float64 = NDArray[np.float64]
 _BATCH_NUMBERS = 2**24  # 64 MiB of float32: millions of images need no more memory
 
 
-def batches(count: int, numbers: int) -> Iterator[slice]:
+def batches(count: int, numbers: int, least: int = 16) -> Iterator[slice]:
     """The slices of `count` rows that are worked on together, where a row has so many float32 `numbers`.
 
-    4096 rows, or fewer of large images: 64 MiB at most, but never fewer than 16 rows.
+    4096 rows, or fewer of large images: 64 MiB at most, but never fewer than `least` rows.
     """
-    rows = max(16, min(4096, _BATCH_NUMBERS // max(numbers, 1)))
+    rows = max(least, min(4096, _BATCH_NUMBERS // max(numbers, 1)))
     return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
