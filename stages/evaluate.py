@@ -99,7 +99,7 @@ def score(p: Params, codec: Codec, train: Split, test: Split, classes: int) -> S
         errors=metrics.reconstruction_errors(codec, test.images, latents),
         confusion=confusion,
         search=None if found is None or found.how is None else {"index": found.how, "recall": found.recall},
-        trustworthiness=metrics.trustworthiness(test.images[sample], latents[sample], p.neighbors),
+        trustworthiness=metrics.trustworthiness(test.images, latents, sample, p.neighbors),
     )
 
 

@@ -202,7 +202,10 @@ def train(
 
 
 def main() -> None:
-    waiting.choose()
+    if waiting.choose(*(params.peek("train", key) for key in ("threads", "processes"))):
+        print(
+            "train: others use the cores, so its threads sleep while they wait; for a sweep train.threads: 1 is quicker"
+        )
     p = params.read("train", Params)
     if launch.wanted(p.processes):
         try:
@@ -228,6 +231,7 @@ def main() -> None:
             train(p, train_images, test_images, device, FOLDER, group=group)
             return
         together = f", {group.size} processes together" if group.size > 1 else ""
+        together += ", the step not captured" if group.size > 1 and device.type == "cuda" else ""
         threads = f"{p.threads} thread{'s' if p.threads > 1 else ''}"
         print(f"train: {dataset.name}, {len(train_images)} images, on {device.type} with {threads}{together}")
         with state.keeper(name, state.folder()) as keeper:
