@@ -237,7 +237,7 @@ def main() -> None:
         with state.keeper(name, state.folder()) as keeper:
             with outputs(FOLDER) as folder:
                 fit = train(p, train_images, test_images, device, folder, dataset.name, keeper, group)
-            fit.keep(finished=True)
+            fit.finish(FOLDER / "autoencoder.safetensors")
 
 
 if __name__ == "__main__":
