@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing import Pool
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,14 @@ from stages.shared.images.garments import GARMENTS, drawn
 ROOT = Path(__file__).parent.parent
 GROUPS = Path("/sys/fs/cgroup/memory")
 BEYOND = 2**30
-STAGES = ("render", "extract", "plot", "evaluate", "report", "explore")
+# In turn, and what else of its params is changed.
+STAGES: list[tuple[str, dict[str, Any]]] = [
+    ("download", {}),
+    ("train", {"shuffle": "full"}),
+    ("train", {"shuffle": "blocks"}),
+    *((stage, {}) for stage in ("render", "extract", "plot", "evaluate", "report", "explore")),
+    ("evaluate", {"sample": 10_000}),
+]
 # Train and test images, the pixels of a side, and params that differ from the defaults.
 SETS = {
     "2,000,000 of 28 x 28, grey": (1_900_000, 100_000, 28, {"batch_size": 256, "epochs": 1}),
@@ -120,42 +127,40 @@ def main() -> None:
     parser.add_argument("--only", choices=SETS, action="append")
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--share", type=float, default=1, help="of the images, for a trial")
+    parser.add_argument("--stages", nargs="+", default=[name for name, _ in STAGES], help="these alone, for a trial")
     arguments = parser.parse_args()
     rows = []
     for name in arguments.only or SETS:
         train, test, side, recipe = SETS[name]
         with TemporaryDirectory(dir=arguments.scratch) as folder:
-            for row in stages(Path(folder), int(train * arguments.share), int(test * arguments.share), side, recipe):
+            counts = [int(count * arguments.share) for count in (train, test)]
+            for row in measure(Path(folder), *counts, side, recipe, arguments.stages):
                 rows.append([name, *row])
                 print(rows[-1], flush=True)
     print(table(["images", "stage", "s", "peak anonymous, MiB", "peak resident, MiB"], rows))
 
 
-def stages(root: Path, train: int, test: int, side: int, recipe: dict[str, Any]) -> Iterator[list[Any]]:
+def measure(
+    root: Path, train: int, test: int, side: int, recipe: dict[str, Any], stages: Sequence[str]
+) -> Iterator[list[str]]:
     """Each stage's label, seconds, and peaks in MiB."""
     source = describe_drawn(root, train, test) if side == 28 else write_pictures(root, train, test, side)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["download"] |= {"source": source, "height": side, "width": side}
+    params["train"] |= recipe
     own = run([sys.executable, "-c", "import torch"], root, 4 * BEYOND)[2]
     print(f"PyTorch alone {own / 2**20:.0f} MiB", flush=True)
-
-    def stage(name: str, **changes: Any) -> list[Any]:
-        params[name] |= changes
-        (root / "params.yaml").write_text(yaml.safe_dump(params))
-        forget(root)
-        shutil.rmtree(root / "data" / name, ignore_errors=True)
-        seconds, anonymous, resident, said = run([sys.executable, "-m", f"stages.{name}"], root, own + BEYOND)
-        print(said.strip(), flush=True)
-        shown = ", ".join([name, *(f"{key}: {value}" for key, value in changes.items() if key not in recipe)])
-        return [shown, *(f"{figure:,.0f}" for figure in (seconds, anonymous / 2**20, resident / 2**20))]
-
-    yield stage("download")
-    shutil.rmtree(root / "pictures", ignore_errors=True)
-    for shuffle in ("full", "blocks"):
-        yield stage("train", **recipe, shuffle=shuffle)
-    for name in STAGES:
-        yield stage(name)
-    yield stage("evaluate", sample=10_000)
+    for stage, changes in STAGES:
+        if stage in stages:
+            params[stage] |= changes
+            (root / "params.yaml").write_text(yaml.safe_dump(params))
+            forget(root)
+            shutil.rmtree(root / "data" / stage, ignore_errors=True)
+            seconds, *peaks, said = run([sys.executable, "-m", f"stages.{stage}"], root, own + BEYOND)
+            print(said.strip(), flush=True)
+            label = ", ".join([stage, *(f"{key}: {value}" for key, value in changes.items())])
+            yield [label, f"{seconds:,.0f}", *(f"{peak / 2**20:,.0f}" for peak in peaks)]
+        shutil.rmtree(root / "pictures", ignore_errors=True)  # after the download
 
 
 if __name__ == "__main__":
