@@ -1,61 +1,89 @@
 """Growth beyond memory: every stage on more images than its memory holds, the page cache cold.
 
 `python -m benchmarks.memory` needs the right to make memory control groups of version 1 (root), and 15 GB of disk.
-Each stage runs in a group that holds a GiB beside what PyTorch itself takes; the figures are the kernel's.
+Each stage runs in a group that holds a GiB beside what PyTorch itself takes; the figures are the kernel's. The grey
+images are drawn by `download` itself, the colored ones are JPEGs in a folder of class folders.
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from multiprocessing import Pool
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import yaml
+from PIL import Image
 
 from benchmarks.measure import table
-from stages.shared.images.garments import GARMENTS, draw
+from stages.shared.images.garments import GARMENTS, drawn
 
 ROOT = Path(__file__).parent.parent
 GROUPS = Path("/sys/fs/cgroup/memory")
 BEYOND = 2**30
-STAGES = ("train", "render", "extract", "plot", "evaluate", "report", "explore")
-# Train and test images, their shape, and params that differ from the defaults.
+# In turn, and what else of its params is changed.
+STAGES: list[tuple[str, dict[str, Any]]] = [
+    ("download", {}),
+    ("train", {"shuffle": "full"}),
+    ("train", {"shuffle": "blocks"}),
+    *((stage, {}) for stage in ("render", "extract", "plot", "evaluate", "report", "explore")),
+    ("evaluate", {"sample": 10_000}),
+]
+# Train and test images, the pixels of a side, and params that differ from the defaults.
 SETS = {
-    "2,000,000 of 28 x 28, grey": (1_900_000, 100_000, (28, 28, 1), {"batch_size": 256, "epochs": 1}),
-    "200,000 of 128 x 128, RGB": (190_000, 10_000, (128, 128, 3), {"batch_size": 256, "epochs": 1, "layers": [16, 12]}),
+    "2,000,000 of 28 x 28, grey": (1_900_000, 100_000, 28, {"batch_size": 256, "epochs": 1}),
+    "200,000 of 128 x 128, RGB": (190_000, 10_000, 128, {"batch_size": 256, "epochs": 1, "layers": [16, 12]}),
 }
+ENDINGS = (".npy", ".jpg")  # of what is large
 
 
-def write_images(root: Path, train: int, test: int, shape: tuple[int, int, int]) -> None:
-    """What `download` leaves, of drawn garments blown up and each a little brighter or darker."""
-    folder = root / "data/download"
-    folder.mkdir(parents=True)
-    drawn, labels = draw(2000, 0)
-    factor = -(-shape[0] // 28)
-    random = np.random.default_rng(0)
+def describe_drawn(root: Path, train: int, test: int) -> str:
+    """The source of so many garments that `download` draws."""
+    known = yaml.safe_load((ROOT / "data/synthetic.yaml").read_text())
+    drawn = {"train_images": train, "test_images": test, "seed": 0}
+    (root / "drawn.yaml").write_text(yaml.safe_dump(known | {"drawn": drawn}))
+    return "drawn.yaml"
+
+
+def write_pictures(root: Path, train: int, test: int, side: int) -> str:
+    """The source of so many JPEGs, no two alike, laid out as [train/, test/][<class>/]picture."""
     for split, count in ("train", train), ("test", test):
-        images = np.lib.format.open_memmap(folder / f"{split}_images.npy", "w+", np.uint8, (count, *shape))
-        chosen = random.integers(len(drawn), size=count)
-        for start in range(0, count, 1000):
-            part = drawn[chosen[start : start + 1000]].repeat(factor, 1).repeat(factor, 2)[:, : shape[0], : shape[1]]
-            shade = random.integers(128, 256, size=(len(part), 1, 1, shape[2]))
-            images[start : start + 1000] = part * shade // 255
-        images.flush()
-        np.save(folder / f"{split}_labels.npy", labels[chosen])
-    (folder / "dataset.json").write_text(json.dumps({"dataset": "drawn", "classes": list(GARMENTS)}))
+        for name in GARMENTS:
+            (root / "pictures" / split / name.replace("/", " ")).mkdir(parents=True)
+        with Pool() as pool:
+            parts = [
+                (root / "pictures" / split, start, min(start + 1000, count), side) for start in range(0, count, 1000)
+            ]
+            pool.starmap(_write_part, parts)
+    return "pictures"
+
+
+def _write_part(folder: Path, start: int, stop: int, side: int) -> None:
+    """Pictures of those numbers: garments blown up, each in a color and on a dark ground of its own."""
+    random = np.random.default_rng([start, len(folder.name)])
+    names = [name.replace("/", " ") for name in GARMENTS]
+    for number, (image, label) in zip(
+        range(start, stop), drawn(stop - start, int(random.integers(2**31))), strict=True
+    ):
+        large = Image.fromarray(image[..., 0]).resize((side, side), Image.Resampling.BILINEAR)
+        ground, ink = (tuple(random.integers(low, low + 64, size=3).tolist()) for low in (0, 192))
+        picture = Image.composite(Image.new("RGB", large.size, ink), Image.new("RGB", large.size, ground), large)
+        picture.save(folder / names[label] / f"{number}.jpg")
 
 
 def forget(root: Path) -> None:
     """Have the kernel drop the files below `root` from its cache."""
     os.sync()
-    for path in root.rglob("*.npy"):
-        with path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    for path in root.rglob("*"):
+        if path.suffix in ENDINGS:
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def run(command: list[str], root: Path, limit: int) -> tuple[float, int, int, str]:
@@ -99,30 +127,40 @@ def main() -> None:
     parser.add_argument("--only", choices=SETS, action="append")
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--share", type=float, default=1, help="of the images, for a trial")
+    parser.add_argument("--stages", nargs="+", default=[name for name, _ in STAGES], help="these alone, for a trial")
     arguments = parser.parse_args()
     rows = []
     for name in arguments.only or SETS:
-        train, test, shape, recipe = SETS[name]
+        train, test, side, recipe = SETS[name]
         with TemporaryDirectory(dir=arguments.scratch) as folder:
-            root = Path(folder)
-            params = yaml.safe_load((ROOT / "params.yaml").read_text())
-            write_images(root, int(train * arguments.share), int(test * arguments.share), shape)
-            own = run([sys.executable, "-c", "import torch"], root, 4 * BEYOND)[2]
-            images = sum(path.stat().st_size for path in root.rglob("*_images.npy"))
-            print(f"{name}: {images / 2**30:.1f} GiB, PyTorch alone {own / 2**20:.0f} MiB", flush=True)
-            for shuffle in ("full", "blocks"):
-                for stage in STAGES if shuffle == "blocks" else ("train",):
-                    params["train"] |= recipe | {"shuffle": shuffle}
-                    (root / "params.yaml").write_text(yaml.safe_dump(params))
-                    forget(root)
-                    shutil.rmtree(root / "data" / stage, ignore_errors=True)
-                    seconds, anonymous, resident, said = run(
-                        [sys.executable, "-m", f"stages.{stage}"], root, own + BEYOND
-                    )
-                    label = f"train, shuffle: {shuffle}" if stage == "train" else stage
-                    rows.append([name, label, seconds, anonymous / 2**20, resident / 2**20])
-                    print(rows[-1], said.strip().replace("\n", " | ")[-300:], flush=True)
+            counts = [int(count * arguments.share) for count in (train, test)]
+            for row in measure(Path(folder), *counts, side, recipe, arguments.stages):
+                rows.append([name, *row])
+                print(rows[-1], flush=True)
     print(table(["images", "stage", "s", "peak anonymous, MiB", "peak resident, MiB"], rows))
+
+
+def measure(
+    root: Path, train: int, test: int, side: int, recipe: dict[str, Any], stages: Sequence[str]
+) -> Iterator[list[str]]:
+    """Each stage's label, seconds, and peaks in MiB."""
+    source = describe_drawn(root, train, test) if side == 28 else write_pictures(root, train, test, side)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["download"] |= {"source": source, "height": side, "width": side}
+    params["train"] |= recipe
+    own = run([sys.executable, "-c", "import torch"], root, 4 * BEYOND)[2]
+    print(f"PyTorch alone {own / 2**20:.0f} MiB", flush=True)
+    for stage, changes in STAGES:
+        if stage in stages:
+            params[stage] |= changes
+            (root / "params.yaml").write_text(yaml.safe_dump(params))
+            forget(root)
+            shutil.rmtree(root / "data" / stage, ignore_errors=True)
+            seconds, *peaks, said = run([sys.executable, "-m", f"stages.{stage}"], root, own + BEYOND)
+            print(said.strip(), flush=True)
+            label = ", ".join([stage, *(f"{key}: {value}" for key, value in changes.items())])
+            yield [label, f"{seconds:,.0f}", *(f"{peak / 2**20:,.0f}" for peak in peaks)]
+        shutil.rmtree(root / "pictures", ignore_errors=True)  # after the download
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def score(p: Params, codec: Codec, train: Labelled, test: Labelled, latents: Lat
         errors=metrics.reconstruction_errors(codec, test.images, latents.test),
         confusion=confusion,
         search=None if found is None or found.how is None else {"index": found.how, "recall": found.recall},
-        trustworthiness=metrics.trustworthiness(test.images[sample], latents.test[sample], p.neighbors),
+        trustworthiness=metrics.trustworthiness(test.images, latents.test, sample, p.neighbors),
     )
 
 

@@ -228,7 +228,10 @@ def train(
 
 
 def main() -> None:
-    waiting.choose()
+    if waiting.choose(*(params.peek("train", key) for key in ("threads", "processes"))):
+        print(
+            "train: others use the cores, so its threads sleep while they wait; for a sweep train.threads: 1 is quicker"
+        )
     p = params.read("train", Params)
     if launch.wanted(p.processes):
         try:
@@ -255,12 +258,13 @@ def main() -> None:
             train(p, train_images, test_images, device, FOLDER, group=group)
             return
         together = f", {group.size} processes together" if group.size > 1 else ""
+        together += ", the step not captured" if group.size > 1 and device.type == "cuda" else ""
         threads = f"{p.threads} thread{'s' if p.threads > 1 else ''}"
         print(f"train: {dataset.name}, {trained_on} images, on {device.type} with {threads}{together}")
         with state.keeper(name, state.folder()) as keeper:
             with outputs(FOLDER) as folder:
                 fit = train(p, train_images, test_images, device, folder, dataset.name, keeper, group)
-            fit.keep(finished=True)
+            fit.finish(FOLDER / "autoencoder.safetensors")
 
 
 if __name__ == "__main__":

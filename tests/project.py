@@ -5,10 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 ROOT = Path(__file__).parent.parent
@@ -76,6 +79,30 @@ class Project:
             check=check,
             timeout=timeout,
         )
+
+    @contextmanager
+    def begun(self, *command: str, until: str, env: dict[str, str] | None = None) -> Iterator["subprocess.Popen[str]"]:
+        """`command`, leader of a session, from when it has said a line that starts so; killed with all it started."""
+        with subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=environment({"PYTHONUNBUFFERED": "1"} | (env or {})),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            assert process.stdout
+            lines: list[str] = []
+            while not (lines and lines[-1].startswith(until)):
+                lines.append(process.stdout.readline())
+                assert lines[-1], "".join(lines)
+            try:
+                yield process
+            finally:
+                for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
+                    child.kill()
+                process.kill()
 
     def stage(self, name: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run one stage alone."""

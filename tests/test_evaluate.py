@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import manifold
 
 from stages import evaluate, report
 from stages.shared import arrays
-from stages.shared.model.autoencoder import MODEL, Autoencoder
+from stages.shared.model.autoencoder import MODEL, Autoencoder, scale
 from stages.shared.process.errors import InputError
 from stages.shared.scores import baselines
 from stages.shared.scores import metrics as scores
@@ -268,6 +269,20 @@ def test_batches_change_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(arrays, "_BATCH_NUMBERS", 16 * HEIGHT * WIDTH * CHANNELS)  # 16 of 40 together
     parts = scores.reconstruction_errors(autoencoder, images, autoencoder.encode(images))
     np.testing.assert_allclose(parts, whole, rtol=1e-5)
+
+
+def test_trustworthiness_in_blocks_is_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(256, size=(120, *SIZE), dtype=np.uint8)
+    latents = images.reshape(120, -1)[:, :20].astype(np.float32)
+    sample = np.sort(random.choice(120, 100, replace=False))
+    monkeypatch.setattr(arrays, "_BATCH_NUMBERS", 16)  # of the sample are together
+    got = scores.trustworthiness(images, latents, sample, 7)
+    assert got == pytest.approx(
+        manifold.trustworthiness(scale(images[sample]), latents[sample], n_neighbors=7), abs=1e-12
+    )
+    assert got is not None
+    assert 0.55 < got < 0.95
 
 
 @pytest.mark.parametrize(

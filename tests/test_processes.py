@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psutil
@@ -71,30 +71,11 @@ def test_processes_together_have_the_losses_of_one(recipe: dict[str, object], tm
         assert losses(processes, recipe, tmp_path) == pytest.approx(one, rel=0, abs=5e-7)
 
 
-@contextmanager
-def training(project: Project, *command: str, env: dict[str, str] | None = None) -> Iterator["subprocess.Popen[str]"]:
-    """A training by that command, from the end of its first epoch on; what it said until then is in `said`."""
-    process = subprocess.Popen(
-        command,
-        cwd=project.root,
-        env=environment({"PYTHONUNBUFFERED": "1"} | (env or {})),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout
-    lines: list[str] = []
-    while not (lines and lines[-1].startswith("epoch ")):
-        lines.append(process.stdout.readline())
-        assert lines[-1], "".join(lines)
-    try:
-        yield process
-    finally:
-        for child in [*psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []:
-            child.kill()
-        process.kill()
-        process.communicate()
+def training(
+    project: Project, *command: str, env: dict[str, str] | None = None
+) -> AbstractContextManager["subprocess.Popen[str]"]:
+    """A training by that command, from the end of its first epoch on."""
+    return project.begun(*command, until="epoch ", env=env)
 
 
 def ranks(process: "subprocess.Popen[str]") -> dict[int, psutil.Process]:

@@ -6,38 +6,26 @@ import json
 import os
 import signal
 import subprocess
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from stages.shared.process.outputs import outputs, show
-from tests.project import Project, environment
+from tests.project import Project
 
 
-def begin(project: Project) -> "subprocess.Popen[str]":
+def begun(project: Project) -> AbstractContextManager["subprocess.Popen[str]"]:
     """`dvc repro train`, of many epochs, after the first of them."""
     project.edit({"train": {"epochs": 2000, "batch_size": 8}})
-    process = subprocess.Popen(
-        ["dvc", "repro", "train"],
-        cwd=project.root,
-        env=environment({"PYTHONUNBUFFERED": "1"}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout
-    while not (line := process.stdout.readline()).startswith("epoch 1/"):
-        assert line
-    return process
+    return project.begun("dvc", "repro", "train", until="epoch 1/")
 
 
 def test_losses_metrics_and_pictures_are_there_whole_at_any_moment_and_gone_after_a_failure(project: Project) -> None:
     folder = project.root / "data/train"
-    process = begin(project)
     seen: set[int] = set()
-    try:
+    with begun(project) as process:
         while len(seen) < 20:
             text = (folder / "loss.csv").read_text()
             assert text.endswith("\n")
@@ -50,16 +38,14 @@ def test_losses_metrics_and_pictures_are_there_whole_at_any_moment_and_gone_afte
             seen.add(len(rows))
         plots = project.run("dvc", "plots", "show", "--json", "data/train/loss.csv")
         assert "test_loss" in plots.stdout
-    finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate()
     assert {path.name for path in folder.iterdir()} <= {".gitignore"}
 
 
 def test_what_a_killed_run_showed_is_cleared_by_the_next(project: Project) -> None:
-    process = begin(project)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    with begun(project) as process:
+        os.killpg(process.pid, signal.SIGKILL)
     assert (project.root / "data/train/loss.csv").exists()
     with outputs(project.root / "data/train"):
         assert not (project.root / "data/train/loss.csv").exists()

@@ -64,6 +64,12 @@ def read(section: str, model: type[S], path: Path = PATH) -> S:
     return validate(path, [section], model, document[section])
 
 
+def peek(section: str, key: str, path: Path = PATH) -> Any:
+    """What stands there, unchecked, for what has to be settled before all that checks it is imported; or None."""
+    values = read_document(path).get(section)
+    return values.get(key) if isinstance(values, dict) else None
+
+
 def validate(path: Path, place: Sequence[str], model: type[S], value: object) -> S:
     """`value`, which stands at `place` in the file at `path`, as a `model`; raises `InputError` as `read` does."""
     try:

@@ -40,17 +40,41 @@ def confusion(train_labels: Uint16, nearest: Int64, labels: Uint16, classes: int
     return counts
 
 
-def trustworthiness(images: Uint8, latents: Float32, neighbors: int) -> float | None:
+def trustworthiness(images: Uint8, latents: Float32, sample: Int64, neighbors: int) -> float | None:
     """Whether nearest neighbors in the latent space are near as images too: from 0 to 1, where all of them are.
 
-    Venna and Kaski, "Neighborhood preservation in nonlinear projection methods" (2001), for more than 2 * `neighbors`
-    images. None where all images are the same, and so have no neighbors.
+    Of those in the sample, more than 2 * `neighbors` of them. None where all are the same, and so have no neighbors.
+    Venna and Kaski, "Neighborhood preservation in nonlinear projection methods" (2001); scikit-learn's needs 40 bytes
+    for any two images, and all of them as float32.
     """
-    from sklearn import manifold
+    from sklearn.neighbors import NearestNeighbors
 
-    if (images == images[0]).all():
+    if all(np.array_equal(images[place], images[sample[0]]) for place in sample):
         return None
-    return float(manifold.trustworthiness(scale(images), latents, n_neighbors=neighbors))
+    count = len(sample)
+    found = NearestNeighbors(n_neighbors=neighbors).fit(latents[sample]).kneighbors(return_distance=False)
+    distances = _distances(images, sample)
+    total = 0  # of how far down the neighbors in the latent space stand in the order of images
+    for rows in batches(count, count):
+        part = distances[rows]  # [rows, N]
+        for column in found[rows].T:
+            nearer = (part < np.take_along_axis(part, column[:, np.newaxis], 1)).sum(axis=1)
+            total += int(np.maximum(nearer + 1 - neighbors, 0).sum())
+    return 1 - total * 2 / (count * neighbors * (2 * count - 3 * neighbors - 1))
+
+
+def _distances(images: Uint8, sample: Int64) -> Float32:
+    """Between any two of the images in the sample, worked out in blocks: [N, N], infinite to itself."""
+    from sklearn.metrics.pairwise import euclidean_distances
+
+    distances = np.empty((len(sample), len(sample)), np.float32)
+    for rows in batches(len(sample), images[0].size):
+        some = scale(images[sample[rows]])
+        for columns in batches(rows.stop, images[0].size):
+            distances[rows, columns] = euclidean_distances(some, scale(images[sample[columns]]))
+            distances[columns, rows] = distances[rows, columns].T
+    np.fill_diagonal(distances, np.inf)
+    return distances
 
 
 def collapsed(latents: Float32) -> int:

@@ -1,9 +1,11 @@
 """A training from its first epoch, or from a state that was kept, to its last."""
 
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -13,7 +15,7 @@ from stages.shared.arrays import Uint8
 from stages.shared.model.autoencoder import Autoencoder
 from stages.shared.process.errors import InputError
 from stages.shared.training.record import Record
-from stages.shared.training.state import Keeper, State
+from stages.shared.training.state import Keeper, State, is_noted
 from stages.shared.training.trainer import Trainer
 
 KEEP_EVERY = 300.0  # seconds, within an epoch
@@ -46,9 +48,9 @@ class Fit:
 
     def go_on(self) -> None:
         """Go on from the state that an earlier run left, if this training can."""
-        state = self.trainer.group.share(self.keeper.read())
-        if state is None or (state.finished and state.epochs == self.epochs):
-            return  # whoever runs a whole training once more wants it done
+        state = self.trainer.group.share(self._kept())
+        if state is None:
+            return
         if state.epochs > self.epochs:
             self._say(f"train: kept is a training of the same recipe after epoch {state.epochs}; this one starts anew")
             return
@@ -59,7 +61,14 @@ class Fit:
                 kept = Autoencoder.read(self.keeper.checkpoint(epoch))
                 self.record.add(replace(kept, training=self.training), *losses)
         step = f", step {self.trainer.steps + 1}" if self.trainer.steps else ""
-        self._say(f"train: goes on where an earlier run ended, from epoch {len(self.losses) + 1}{step}")
+        where = f"from epoch {state.epochs + 1}{step}" if state.epochs < self.epochs else "after the last epoch"
+        self._say(f"train: goes on where an earlier run ended, {where}")
+
+    def _kept(self) -> State | None:
+        """The state that there is to go on from."""
+        state = self.keeper.read()
+        whole = state is not None and state.epochs == self.epochs and state.finished
+        return None if whole and is_noted(whole) else state  # whoever runs a whole training once more wants it done
 
     def run(self) -> list[float]:
         """Train to the last epoch; return its losses, in training and on the images.
@@ -79,8 +88,13 @@ class Fit:
                 self._epoch(epoch)
         return self.losses[-1]
 
-    def keep(self, finished: bool = False) -> None:
-        """Keep the state as it is now; `finished` once the outputs are written."""
+    def finish(self, model: Path) -> None:
+        """Keep that the outputs are written, with the model at that path."""
+        with model.open("rb") as file:
+            self.keep(hashlib.file_digest(file, "md5").hexdigest())
+
+    def keep(self, finished: str = "") -> None:
+        """Keep the state as it is now."""
         self.keeper.write(State(self.trainer.state(), self.losses, self.hashes, finished))
         self.kept_at = time.monotonic()
 

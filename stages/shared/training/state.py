@@ -32,13 +32,13 @@ class State:
     """Where a training is.
 
     tensors: what `Trainer.state` gave; losses: of each whole epoch, train and test; checkpoints: the SHA-256 of each
-    epoch's file; finished: whether the outputs were written, of so many epochs.
+    epoch's file; finished: the MD5, by which DVC knows it, of the model in the outputs, once these were written.
     """
 
     tensors: Mapping[str, Tensor]
     losses: list[list[float]] = field(default_factory=list)
     checkpoints: list[str] = field(default_factory=list)
-    finished: bool = False
+    finished: str = ""
 
     @property
     def epochs(self) -> int:
@@ -73,6 +73,15 @@ def folder() -> Path | None:
     """
     root = Path(os.environ.get("DVC_ROOT", ".")) / ".dvc"
     return root / "tmp" / "train" if root.is_dir() else None
+
+
+def is_noted(md5: str) -> bool:
+    """Whether DVC has taken note of the model of that MD5; a training outside of DVC needs no note.
+
+    DVC does so after the stage has ended, and may be killed in between.
+    """
+    lock = Path("dvc.lock")
+    return "DVC_STAGE" not in os.environ or (lock.exists() and md5.encode() in lock.read_bytes())
 
 
 class Keeper:

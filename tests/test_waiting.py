@@ -1,0 +1,109 @@
+"""How the threads of a training wait for each other, by what else the cores do; and that no byte depends on it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+
+import psutil
+import pytest
+
+from stages.shared.process import waiting
+from tests.project import ROOT, Project, environment
+
+VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY")
+BOUND, ASLEEP = {"OMP_PROC_BIND": "true"}, {"OMP_WAIT_POLICY": "passive"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*VARIABLES, "RANK", "WORLD_SIZE"):
+        monkeypatch.setenv(name, "")  # so that what is chosen goes again after the test
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs a system that binds threads to cores")
+@pytest.mark.parametrize(
+    ("used", "threads", "processes", "given", "chosen"),
+    [
+        ([0, 0], 2, 1, {}, BOUND),
+        ([5, 5], 2, 1, {}, BOUND),
+        ([0, 0, 0, 0], 2, 1, {}, {}),
+        ([0, 0], 2, 2, {}, {}),
+        ([0, 0], 2, 1, {"RANK": "0", "WORLD_SIZE": "2"}, {}),
+        ([0, 0], 2, 1, {"PET_NPROC_PER_NODE": "2"}, {}),
+        ([100, 0], 2, 1, {}, ASLEEP),
+        ([100, 0, 0, 0], 2, 1, {}, {}),
+        ([100, 100, 100, 0], 2, 1, {}, ASLEEP),
+        ([0], 2, 1, {}, ASLEEP),
+        ([100, 100], 1, 1, {}, {}),
+        ([100, 100], None, 1, {}, {}),
+        ([100, 100], "two", [], {}, {}),
+        ([0, 0], 2, 1, {"OMP_WAIT_POLICY": "active"}, {}),
+        ([100, 100], 2, 1, {"GOMP_SPINCOUNT": "1000"}, {}),
+    ],
+    ids=str,
+)
+def test_threads_are_bound_to_free_cores_and_sleep_on_busy_ones(
+    used: list[float],
+    threads: object,
+    processes: object,
+    given: dict[str, str],
+    chosen: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: used)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(len(used))))
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert waiting.choose(threads, processes) == (chosen == ASLEEP)
+    assert {name: os.environ[name] for name in VARIABLES if name in os.environ and name not in given} == chosen
+
+
+def test_they_sleep_beside_another_training_that_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [sys.executable, "-c", "input()"]
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: [0] * 1024)
+    monkeypatch.setattr(sys, "orig_argv", command)
+    assert not waiting.choose(2, 2)
+    with subprocess.Popen(command, stdin=subprocess.PIPE):
+        assert waiting.choose(2, 2)
+
+
+def test_they_sleep_where_every_core_is_in_use() -> None:
+    script = "from stages.shared.process.waiting import choose; print(choose(2, 1))"
+    with ExitStack() as stack:
+        for _ in range(os.cpu_count() or 1):
+            loop = stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE)
+            )
+            stack.callback(loop.kill)
+            assert loop.stdout
+            loop.stdout.readline()
+        result = subprocess.run(
+            [sys.executable, "-c", script], check=False, cwd=ROOT, env=environment(), capture_output=True, text=True
+        )
+    assert result.stdout == "True\n", result.stderr
+
+
+def test_the_stage_chooses_before_pytorch_reads_what_is_chosen(project: Project) -> None:
+    script = """
+import runpy, sys
+from stages.shared.process import waiting
+waiting.choose = lambda *given: print("torch" in sys.modules, *given)
+runpy.run_module("stages.train", run_name="__main__")
+"""
+    project.edit({"train": {"threads": 2}})
+    result = project.run("python", "-c", script)
+    assert result.stdout.startswith("False 2 1\n"), result.stderr
+
+
+def test_no_byte_depends_on_how_they_wait(project: Project) -> None:
+    project.edit({"train": {"threads": 2}})
+    confined = ["taskset", "--cpu-list", "0"] if shutil.which("taskset") else []
+    runs = []
+    for command, given in ([], ASLEEP), ([], BOUND), (confined, ASLEEP):
+        result = project.run(*command, "python", "-m", "stages.train", env=given)
+        assert result.returncode == 0, result.stderr
+        runs.append(project.contents("data/train"))
+    assert runs[0] == runs[1] == runs[2]
