@@ -355,7 +355,7 @@ def main() -> None:
     autoencoder = Autoencoder.read()
     train_set, test = (Labelled.read(split, autoencoder.size, len(of.classes)) for split in SPLITS)
     check(autoencoder.training)
-    waiting.choose()
+    waiting.choose(autoencoder.training["threads"], processes=1)
     found = find(p, of, train_set, test, autoencoder.training)
     with outputs(FOLDER) as folder:
         write_json(folder / "metrics.json", metrics(of.name, p.normal, found))
