@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from stages.shared.arrays import Float32
+from stages.shared.arrays import Float32, Uint8
 from stages.shared.figure import new_figure, show_grid, write_png
 from stages.shared.formats import write_csv, write_json
 from stages.shared.images.dataset import Dataset, count_held_out, read_images
@@ -59,6 +59,13 @@ class Method:
 
 
 Restored = dict[str, Method]  # by method, the noisy images themselves the first
+
+
+def choose(p: Params, train_images: Uint8, test_images: Uint8) -> tuple[Float32, Float32]:
+    """The test images to restore, and training images to set the filters on, in [0, 1]."""
+    chosen = np.sort(np.random.default_rng(p.seed).permutation(len(test_images))[: p.sample])
+    clean: Float32 = np.divide(test_images[chosen], 255, dtype=np.float32)
+    return clean, np.divide(train_images[-p.tuned_on :], 255, dtype=np.float32)
 
 
 def add_noise(p: Params, images: Float32, amount: float, number: int) -> Float32:
@@ -156,10 +163,7 @@ def main() -> None:
     of = Dataset.read()
     autoencoder = Autoencoder.read()
     train_images, test_images = (read_images(split, autoencoder.size) for split in ("train", "test"))
-    chosen = np.sort(np.random.default_rng(p.seed).permutation(len(test_images))[: p.sample])
-    clean, tuned_on = (
-        np.divide(images, 255, dtype=np.float32) for images in (test_images[chosen], train_images[-p.tuned_on :])
-    )
+    clean, tuned_on = choose(p, train_images, test_images)
     trained_on, ours = autoencoder.training.get("noise", 0), {OURS: autoencoder}
     if trained_on:
         waiting.choose(autoencoder.training.get("threads"), 1)
