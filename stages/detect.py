@@ -8,11 +8,9 @@ Writes data/detect/metrics.json (means over the classes), detect.csv (a row a cl
 
 from stages.shared.process.run import run
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,9 +21,8 @@ from stages.shared.arrays import Float32, Float64, Uint8, Uint16
 from stages.shared.figure import draw_nothing, new_figure, show_grid, write_png
 from stages.shared.formats import write_csv, write_json
 from stages.shared.images.dataset import SPLITS, Dataset, Labelled
-from stages.shared.model.autoencoder import MODEL, Autoencoder
+from stages.shared.model.autoencoder import Autoencoder
 from stages.shared.process import params, waiting
-from stages.shared.process.errors import InputError, damaged
 from stages.shared.process.outputs import outputs
 from stages.shared.scores.baselines import MeanImage, PcaBaseline
 from stages.shared.scores.detection import Bools, Detection, by_error, by_neighbor, by_svm, detect
@@ -36,17 +33,6 @@ if TYPE_CHECKING:
 FOLDER = Path("data/detect")
 OURS = "autoencoder"
 WIDE = 32  # components of the PCA that is not as small as our latents
-RECIPE = (
-    "layers",
-    "latent_size",
-    "activation",
-    "epochs",
-    "batch_size",
-    "optimizer",
-    "learning_rate",
-    "schedule",
-    "threads",
-)
 LEAST = 3  # training images of a class: two to fit to, one to hold out
 SHOWN = 10  # classes in a picture
 PICTURES = "roc.png", "histogram.png", "abnormal.png"
@@ -110,32 +96,6 @@ def tasks(known: Sequence[int], test_labels: Uint16, normal: str) -> Iterator[Ta
             yield Task(label, normals, abnormal)
 
 
-def check(training: Mapping[str, Any]) -> None:
-    """Refuse a model file that doesn't say how it was trained; raises `InputError`."""
-    missing = [name for name in RECIPE if name not in training]
-    if missing:
-        raise damaged(MODEL, f"the params that it was trained with, and {missing[0]} among them")
-
-
-def train(images: Uint8, training: Mapping[str, Any], seed: int) -> Autoencoder:
-    """Train by a model file's recipe on these images, on the CPU; raises `InputError` where that diverges."""
-    import torch
-
-    from stages.shared.training.trainer import Trainer
-
-    torch.set_num_threads(training["threads"])
-    recipe = {name: value for name, value in training.items() if name in signature(Trainer).parameters}
-    trainer = Trainer(images, **recipe | {"seed": seed, "device": torch.device("cpu")})
-    for epoch in range(1, training["epochs"] + 1):
-        loss = trainer.epoch()
-        if not math.isfinite(loss):
-            raise InputError(
-                f"detect: the loss is {loss} in epoch {epoch} at the rate {training['learning_rate']}: it diverged; "
-                "try a smaller train.learning_rate"
-            )
-    return trainer.autoencoder({**training, "seed": seed})
-
-
 Distances = Callable[[int, int | None], Float64]
 
 
@@ -158,7 +118,9 @@ def solve(
     fit, held_out = (
         np.concatenate([getattr(parts[label], name) for label in task.normal]) for name in ("fit", "held_out")
     )
-    autoencoder = train(fit, training, p.seed)
+    from stages.shared.training.again import train_again
+
+    autoencoder = train_again(fit, {**training, "seed": p.seed})
     methods = {
         OURS: by_error(autoencoder),
         "mean_image": by_error(MeanImage.fit(fit)),
@@ -354,8 +316,10 @@ def main() -> None:
     of = Dataset.read()
     autoencoder = Autoencoder.read()
     train_set, test = (Labelled.read(split, autoencoder.size, len(of.classes)) for split in SPLITS)
-    check(autoencoder.training)
-    waiting.choose(autoencoder.training["threads"], processes=1)
+    waiting.choose(autoencoder.training.get("threads"), 1)
+    from stages.shared.training.again import check_recipe
+
+    check_recipe(autoencoder.training)
     found = find(p, of, train_set, test, autoencoder.training)
     with outputs(FOLDER) as folder:
         write_json(folder / "metrics.json", metrics(of.name, p.normal, found))

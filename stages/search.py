@@ -42,6 +42,11 @@ class Params(params.Section):
     seed: int = Field(ge=0)
 
 
+def draw(p: Params, test: Labelled) -> Labelled:
+    """The queries, in random order."""
+    return test[np.random.default_rng(p.seed).permutation(len(test.images))[: p.queries]]
+
+
 @dataclass(frozen=True)
 class Index:
     """What a method compares images by: codes of the training images, [M, …], and of the queries, [N, …]."""
@@ -138,7 +143,7 @@ def main() -> None:
     train, test = (Labelled.read(split, autoencoder.size, len(of.classes)) for split in SPLITS)
     if len(train.images) < 2:
         raise InputError(f"{images_file('train')}: expected at least 2 images, to find PCA's components, got 1")
-    queries = test[np.random.default_rng(p.seed).permutation(len(test.images))[: p.queries]]
+    queries = draw(p, test)
     found = indexes(autoencoder, train.images, queries.images, p.seed)
     scores = score(found, train.labels, queries.labels) if len(of.classes) > 1 else {}
     with outputs(FOLDER) as folder:

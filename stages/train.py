@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from stages.shared.images.dataset import SPLITS, Dataset, images_file, read_images
+from stages.shared.images.dataset import SPLITS, Dataset, count_held_out, images_file, read_images
 from stages.shared.model.operations import ACTIVATIONS
 from stages.shared.process import launch, memory, params, waiting
 from stages.shared.process.errors import InputError
@@ -93,15 +93,15 @@ class Params(params.Section):
     processes: int = Field(ge=1, le=1024)
 
 
-def count_validation(p: Params, images: int) -> int:
+def check_validation(p: Params, images: int) -> int:
     """How many of so many training `images` are held out; raises `InputError` where that is none, or all of them."""
-    count = round(p.validation * images) if p.validation < 1 else p.validation
-    if count != int(count) or (p.validation and not 0 < count < images):
+    count = count_held_out(p.validation, images)
+    if (p.validation > 1 and count != p.validation) or (p.validation and not 0 < count < images):
         raise InputError(
             f"params.yaml: train.validation: expected 0, a share below 1, or a number of images below {images} that "
             f"leaves some on both sides, got {p.validation:g}"
         )
-    return int(count)
+    return count
 
 
 def check(p: Params, images: int, cores: int) -> None:
@@ -204,7 +204,7 @@ def train(
     group = group or ALONE
     torch.set_num_threads(max(1, p.threads // local()[1]))
     recipe = p.model_dump(exclude={"device", "threads", "processes", "validation"})
-    held_out = count_validation(p, len(train_images))
+    held_out = count_held_out(p.validation, len(train_images))
     split, images = ("validation", train_images[-held_out:]) if held_out else ("test", test_images)
     train_images = train_images[: len(train_images) - held_out]
     from_disk = train_images.nbytes > memory.at_hand()
@@ -242,7 +242,7 @@ def main() -> None:
     train_images = read_images("train")
     test_images = read_images("test", train_images.shape[1:])
     dataset = Dataset.read()
-    trained_on = len(train_images) - count_validation(p, len(train_images))
+    trained_on = len(train_images) - check_validation(p, len(train_images))
     check(p, trained_on, os.cpu_count() or 1)
     device = choose_device(p.device)
 

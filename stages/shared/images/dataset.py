@@ -35,6 +35,11 @@ class Dataset:
         return cls(name, classes)
 
 
+def count_held_out(validation: float, images: int) -> int:
+    """How many of so many training images `train.validation` holds out, the last ones: a share below 1, or a number."""
+    return round(validation * images) if validation < 1 else int(validation)
+
+
 def images_file(split: Split) -> Path:
     """Where the images of `split` are."""
     return FOLDER / f"{split}_images.npy"
