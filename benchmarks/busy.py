@@ -13,8 +13,6 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.measure import table
-
 THREADS = 2
 # What is in the environment; None: what the stage chooses as it starts.
 WAYS: dict[str, dict[str, str] | None] = {
@@ -98,6 +96,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.measure:
         return measure(arguments.seconds)
+    from benchmarks.measure import table  # which imports PyTorch, before which a training has to choose
+
     cells = [(way, others) for way in WAYS for others in OTHERS]
     rounds = [{cell: run(*cell, arguments.seconds) for cell in cells} for _ in range(arguments.rounds)]
     rows = []
