@@ -132,8 +132,8 @@ def flat_figures(data: Data, autoencoder: Autoencoder) -> dict[str, float]:
 def deep_figures(known: Side, test: Side) -> dict[str, float]:
     """What `evaluate` measures of latents."""
     sample = np.sort(np.random.default_rng(1).choice(len(test.images), 2000, replace=False))
-    trust = metrics.trustworthiness(test.images[sample], test.latents[sample], 10)
-    return {"10-NN": accuracy(known, test, 10), "trustworthiness": trust or 0.0}
+    trust = trustworthiness(scale(test.images[sample]), test.latents[sample], n_neighbors=10)
+    return {"10-NN": accuracy(known, test, 10), "trustworthiness": float(trust)}
 
 
 def deep_rows(data: Data, autoencoder: Autoencoder) -> Iterator[dict[str, float]]:

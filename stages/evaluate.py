@@ -63,6 +63,24 @@ class Latents:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """Test images that trustworthiness is measured on: their places, and how far apart they are as images."""
+
+    places: Int64
+    apart: Float32 | None  # [places, places]; None where all are the same
+
+    @classmethod
+    def draw(cls, p: Params, images: Uint8) -> "Sample":
+        size = min(p.sample, len(images))
+        places = np.sort(np.random.default_rng(p.seed).choice(len(images), size, replace=False))
+        return cls(places, metrics.distances(images, places))
+
+    def trustworthiness(self, latents: Float32, neighbors: int) -> float | None:
+        """Of the test images' latents, [N, latent size]; None where images without a difference have no neighbors."""
+        return None if self.apart is None else metrics.trustworthiness(self.apart, latents[self.places], neighbors)
+
+
+@dataclass(frozen=True)
 class Scores:
     """What came of a codec's latents on the test images."""
 
@@ -96,10 +114,10 @@ def check(p: Params, train: int, test: int) -> None:
         )
 
 
-def score(p: Params, codec: Codec, train: Labelled, test: Labelled, latents: Latents, classes: int) -> Scores:
+def score(
+    p: Params, codec: Codec, train: Labelled, test: Labelled, sample: Sample, latents: Latents, classes: int
+) -> Scores:
     """Score by the test errors, the class predicted by the nearest training latents, and trustworthiness."""
-    size = min(p.sample, len(latents.test))
-    sample = np.sort(np.random.default_rng(p.seed).choice(len(latents.test), size, replace=False))
     confusion, found = None, None
     if train.labels is not None and test.labels is not None and classes > 1:
         found = nearest(latents.train, latents.test, p.neighbors)
@@ -109,7 +127,7 @@ def score(p: Params, codec: Codec, train: Labelled, test: Labelled, latents: Lat
         errors=metrics.reconstruction_errors(codec, test.images, latents.test),
         confusion=confusion,
         search=None if found is None or found.how is None else {"index": found.how, "recall": found.recall},
-        trustworthiness=metrics.trustworthiness(test.images, latents.test, sample, p.neighbors),
+        trustworthiness=sample.trustworthiness(latents.test, p.neighbors),
     )
 
 
@@ -184,12 +202,13 @@ def main() -> None:
     mean_image_errors = metrics.reconstruction_errors(mean_image, test.images, mean_image.encode(test.images))
     pca = PcaBaseline.fit(train.images, autoencoder.latent_size, p.seed)
     latents = Latents.of(autoencoder, train, test)
-    ours = score(p, autoencoder, train, test, latents, len(of.classes))
-    linear = score(p, pca, train, test, Latents.of(pca, train, test), len(of.classes))
+    sample = Sample.draw(p, test.images)
+    ours = score(p, autoencoder, train, test, sample, latents, len(of.classes))
+    linear = score(p, pca, train, test, sample, Latents.of(pca, train, test), len(of.classes))
     found = figures(of.name, ours, linear, float(mean_image_errors.mean()))
     if p.refine:
         best = latents.refined(p, autoencoder, test.images)
-        found |= refined_figures(ours, score(p, autoencoder, train, test, best, len(of.classes)))
+        found |= refined_figures(ours, score(p, autoencoder, train, test, sample, best, len(of.classes)))
     with outputs(FOLDER) as folder:
         write_json(folder / "metrics.json", found)
         by_class = [] if test.labels is None else class_rows(of, test.labels, ours, linear)

@@ -40,41 +40,43 @@ def confusion(train_labels: Uint16, nearest: Int64, labels: Uint16, classes: int
     return counts
 
 
-def trustworthiness(images: Uint8, latents: Float32, sample: Int64, neighbors: int) -> float | None:
+def distances(images: Uint8, places: Int64) -> Float32 | None:
+    """Between any two of the images at these places, worked out in blocks: [places, places], infinite to itself.
+
+    None where all are the same, and so have no neighbors.
+    """
+    from sklearn.metrics.pairwise import euclidean_distances
+
+    if all(np.array_equal(images[place], images[places[0]]) for place in places):
+        return None
+    apart = np.empty((len(places), len(places)), np.float32)
+    for rows in batches(len(places), images[0].size):
+        some = scale(images[places[rows]])
+        for columns in batches(rows.stop, images[0].size):
+            apart[rows, columns] = euclidean_distances(some, scale(images[places[columns]]))
+            apart[columns, rows] = apart[rows, columns].T
+    np.fill_diagonal(apart, np.inf)
+    return apart
+
+
+def trustworthiness(apart: Float32, latents: Float32, neighbors: int) -> float:
     """Whether nearest neighbors in the latent space are near as images too: from 0 to 1, where all of them are.
 
-    Of those in the sample, more than 2 * `neighbors` of them. None where all are the same, and so have no neighbors.
-    Venna and Kaski, "Neighborhood preservation in nonlinear projection methods" (2001); scikit-learn's needs 40 bytes
-    for any two images, and all of them as float32.
+    apart: the images' `distances`, of more than 2 * `neighbors`; latents: theirs, in the same order. Venna and Kaski,
+    "Neighborhood preservation in nonlinear projection methods" (2001); scikit-learn's needs 40 bytes for any two
+    images, and all of them as float32.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    if all(np.array_equal(images[place], images[sample[0]]) for place in sample):
-        return None
-    count = len(sample)
-    found = NearestNeighbors(n_neighbors=neighbors).fit(latents[sample]).kneighbors(return_distance=False)
-    distances = _distances(images, sample)
+    count = len(latents)
+    found = NearestNeighbors(n_neighbors=neighbors).fit(latents).kneighbors(return_distance=False)
     total = 0  # of how far down the neighbors in the latent space stand in the order of images
     for rows in batches(count, count):
-        part = distances[rows]  # [rows, N]
+        part = apart[rows]  # [rows, N]
         for column in found[rows].T:
             nearer = (part < np.take_along_axis(part, column[:, np.newaxis], 1)).sum(axis=1)
             total += int(np.maximum(nearer + 1 - neighbors, 0).sum())
     return 1 - total * 2 / (count * neighbors * (2 * count - 3 * neighbors - 1))
-
-
-def _distances(images: Uint8, sample: Int64) -> Float32:
-    """Between any two of the images in the sample, worked out in blocks: [N, N], infinite to itself."""
-    from sklearn.metrics.pairwise import euclidean_distances
-
-    distances = np.empty((len(sample), len(sample)), np.float32)
-    for rows in batches(len(sample), images[0].size):
-        some = scale(images[sample[rows]])
-        for columns in batches(rows.stop, images[0].size):
-            distances[rows, columns] = euclidean_distances(some, scale(images[sample[columns]]))
-            distances[columns, rows] = distances[rows, columns].T
-    np.fill_diagonal(distances, np.inf)
-    return distances
 
 
 def collapsed(latents: Float32) -> int:
