@@ -18,15 +18,17 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
+from stages.shared.process.errors import InputError
 from tests.browsers import CHROMIUM
 from tests.explorer_run import NAMES, SECTION, Made, edit_json, make
+from tests.project import Project
 
 PROBLEM = "#problem:not([hidden])"
 READY = f"html[data-ready], {PROBLEM}"
 HOSTILE = ["<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "a & b <!-- c", "日本 \u2028 ${x}"]
 
 # One browser for all of these: each worker would start its own.
-pytestmark = pytest.mark.xdist_group("explore")
+pytestmark = pytest.mark.xdist_group("chromium")
 
 
 @pytest.fixture(scope="module")
@@ -825,10 +827,10 @@ def test_what_cannot_fit_is_refused(tmp_path: Path) -> None:
 
 
 def refuse(run: Made, message: str) -> None:
-    result = run.explore()
-    assert result.returncode == 1
-    assert message in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
+    with pytest.raises(InputError) as caught:
+        Project(run.root).play("explore")
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
     assert not run.page.exists()
 
 
