@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 TORCH_INDEX ?=
 TORCH := torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z]*
 
-EXTRAS := s3 ssh webdav plots
+EXTRAS := s3 ssh webdav plots published
 LOCKS := requirements.txt requirements-test.txt $(EXTRAS:%=requirements-%.txt)
 
 .PHONY: help demo repro rank heal share plots site s3 ssh webdav test faults torture lint audit wheels bench lock clean purge
