@@ -854,6 +854,19 @@ def test_params_out_of_range(small: Made, key: str, value: int) -> None:
     refuse(small, f"params.yaml: explore.{key}: expected")
 
 
+def test_losses_on_images_held_out_are_called_so(small: Made, open_page: Open) -> None:
+    (small.root / "data/train/loss.csv").write_text("epoch,train_loss,validation_loss\n1,0.3,0.4\n2,0.1,0.2\n")
+    small.explore()
+    explorer = open_page(small)
+    assert explorer.page.locator("#curve .line.validation").count() == 2
+    texts = explorer.page.locator("#curve text.name").all_text_contents()
+    assert texts == ["train", "validation"]
+    boxes = "[...document.querySelectorAll('#curve {}')].slice(-2).map(each => each.getBoundingClientRect().{})"
+    dashes, names = (explorer.get(boxes.format(*each)) for each in ((".line", "right"), ("text.name", "left")))
+    assert all(dash < name for dash, name in zip(dashes, names, strict=True))
+    assert "a validation loss of 0.2" in (explorer.page.locator("#curve").get_attribute("aria-label") or "")
+
+
 def break_curve(small: Made) -> None:
     (small.root / "data/train/loss.csv").write_text("epoch,train_loss,test_loss\n1,0.1,0.1\n3,0.1,0.1\n")
 
