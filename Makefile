@@ -8,10 +8,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 TORCH_INDEX ?=
 TORCH := torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z]*
 
-EXTRAS := s3 ssh webdav plots
+EXTRAS := s3 ssh webdav plots published
 LOCKS := requirements.txt requirements-test.txt $(EXTRAS:%=requirements-%.txt)
 
-.PHONY: help demo repro rank heal share plots site s3 ssh webdav test torture lint audit wheels bench lock clean purge
+.PHONY: help demo repro rank heal share plots site s3 ssh webdav test faults torture lint audit wheels bench lock clean purge
 
 help:
 	@echo 'make demo     set up, then the whole pipeline on garments drawn by the project: offline, in demo/'
@@ -22,8 +22,9 @@ help:
 	@echo 'make s3       set up for a DVC remote of that kind; make ssh, make webdav likewise'
 	@echo 'make share    push all that has been run here to the DVC remote, for others not to run it again'
 	@echo 'make site     make repro, then its page and its model in site/, to publish'
-	@echo 'make test     set up, then every test'
-	@echo 'make torture  the long form of the tests that break things on purpose'
+	@echo 'make test     set up, then the tests, with one of each kind of fault'
+	@echo 'make faults   the other tests that break things on purpose, which take longer'
+	@echo 'make torture  every test, the faults in their long form'
 	@echo 'make lint     ruff and mypy'
 	@echo 'make audit    the dependencies against the public list of known vulnerabilities'
 	@echo 'make wheels   whether the lock files can be installed on each Python and system'
@@ -94,8 +95,14 @@ site: repro
 	cp data/explore/explorer.html site/index.html
 	cp data/train/autoencoder.safetensors site
 
-test torture: .venv/installed-test
-	pytest $(if $(filter torture,$@),--torture)
+test: .venv/installed-test
+	pytest -m 'not faults'
+
+faults: .venv/installed-test
+	pytest -m faults
+
+torture: .venv/installed-test
+	pytest --torture
 
 lint: .venv/installed-test
 	ruff check

@@ -1,11 +1,15 @@
-"""What the tests share: the pipeline run once a worker, and a copy of it for each test."""
+"""What the tests share: the pipeline run once, and a copy of it for each test."""
 
+import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+import torch
+from filelock import FileLock
+from threadpoolctl import threadpool_limits
 
 from tests.project import Project
 
@@ -18,6 +22,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--torture", action="store_true", help="the long form of the tests that break things on purpose")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """In this process: there is a worker for each core, and threads that wait for each other would wait for cores."""
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
+
+
 @pytest.fixture(scope="session")
 def torture(request: pytest.FixtureRequest) -> bool:
     """Whether the long form is asked for."""
@@ -25,17 +37,33 @@ def torture(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The small synthetic pipeline after a `dvc repro`; not to be changed: see `project`."""
-    project = Project.create(tmp_path_factory.mktemp("finished") / "project")
-    project.repro()
-    return project
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """The small synthetic pipeline after a `dvc repro`; not to be changed: see `project`.
+
+    One for all workers: the first that asks for it makes it, the others wait for that.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "finished"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            making = Project.create(own / "making")
+            making.repro()
+            making.root.rename(folder)
+    return Project(folder)
 
 
 @pytest.fixture
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished pipeline, to change at will."""
     return finished.copy(tmp_path / "project")
+
+
+@pytest.fixture
+def damageable(finished: Project, tmp_path: Path) -> Path:
+    """The finished pipeline's data and params without what DVC keeps, to change at will: enough to begin a stage."""
+    shutil.copytree(finished.root / "data", tmp_path / "data")
+    shutil.copy(finished.root / "params.yaml", tmp_path)
+    return tmp_path
 
 
 class State(Protocol):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.browsers import READY, Explorer, Opener, opener
 from tests.explorer_run import Made, make
+from tests.project import Project
 
 Open = Callable[..., Explorer]
 
@@ -20,8 +21,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Made]:
         key = repr(sorted(options.items()))
         if key not in known:
             known[key] = make(tmp_path_factory.mktemp("explore") / "run", **options)
-            result = known[key].explore()
-            assert result.returncode == 0, result.stderr
+            Project(known[key].root).play("explore")
         return known[key]
 
     return get
@@ -33,7 +33,10 @@ def run(made: Callable[..., Made]) -> Made:
     return made()
 
 
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
+@pytest.fixture(
+    scope="session",  # in one worker each
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("chromium", "firefox")],
+)
 def tabs(request: pytest.FixtureRequest) -> Iterator[tuple[str, Opener]]:
     with opener(request.param) as open_tab:
         yield request.param, open_tab

@@ -30,7 +30,7 @@ def test_an_edit_shows_in_metrics_and_params(versioned: Project) -> None:
     assert metrics["data/train/metrics.json"]["data"]["dataset"] == "synthetic"
     assert 0 < metrics["data/evaluate/metrics.json"]["data"]["test_mse"] < 1
     versioned.edit({"train": {"learning_rate": 0.001}})
-    versioned.repro()
+    versioned.repro("train")
     change = shown(versioned, "metrics", "diff")["data/train/metrics.json"]["test_loss"]
     assert change["old"] != change["new"]
     assert shown(versioned, "params", "diff")["params.yaml"]["train.learning_rate"] == {

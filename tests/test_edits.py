@@ -99,11 +99,10 @@ def test_freeze_and_unfreeze(bare: Project) -> None:
     stages = yaml.safe_load(before)["stages"]
     freezable = [stage for stage in stages if "${" not in str(stages[stage])]  # DVC refuses the others
     assert freezable
-    for stage in freezable:
-        bare.run("dvc", "freeze", stage, check=True)
-        assert_changed(before, (bare.root / "dvc.yaml").read_text(), [], ["    frozen: true"])
-        bare.run("dvc", "unfreeze", stage, check=True)
-        assert (bare.root / "dvc.yaml").read_text() == before
+    bare.run("dvc", "freeze", *freezable, check=True)
+    assert_changed(before, (bare.root / "dvc.yaml").read_text(), [], ["    frozen: true"] * len(freezable))
+    bare.run("dvc", "unfreeze", *freezable, check=True)
+    assert (bare.root / "dvc.yaml").read_text() == before
 
 
 def test_a_stage_added_by_dvc(bare: Project) -> None:

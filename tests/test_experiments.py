@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from stages.shared.process.mirrors import Pinned, fetch
+from tests.faults.marks import faults
 from tests.project import Project, environment
 from tests.versioned import IDENTITY, dvc, git, put_in_git
 
@@ -45,6 +46,7 @@ def test_a_sweep_takes_choices_ranges_and_lists(versioned: Project) -> None:
     ]
 
 
+@faults
 @pytest.mark.timeout(900)  # some twenty starts of DVC, one beside another
 @pytest.mark.parametrize("alone", [True, False], ids=["the worker alone", "and its run"])
 def test_what_a_killed_worker_was_at_is_freed_and_the_rest_goes_on(versioned: Project, alone: bool) -> None:

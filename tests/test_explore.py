@@ -18,15 +18,17 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
+from stages.shared.process.errors import InputError
 from tests.browsers import CHROMIUM
 from tests.explorer_run import NAMES, SECTION, Made, edit_json, make
+from tests.project import Project
 
 PROBLEM = "#problem:not([hidden])"
 READY = f"html[data-ready], {PROBLEM}"
 HOSTILE = ["<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "a & b <!-- c", "日本 \u2028 ${x}"]
 
 # One browser for all of these: each worker would start its own.
-pytestmark = pytest.mark.xdist_group("explore")
+pytestmark = pytest.mark.xdist_group("chromium")
 
 
 @pytest.fixture(scope="module")
@@ -825,10 +827,10 @@ def test_what_cannot_fit_is_refused(tmp_path: Path) -> None:
 
 
 def refuse(run: Made, message: str) -> None:
-    result = run.explore()
-    assert result.returncode == 1
-    assert message in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
+    with pytest.raises(InputError) as caught:
+        Project(run.root).play("explore")
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
     assert not run.page.exists()
 
 
@@ -850,6 +852,19 @@ def test_params_out_of_range(small: Made, key: str, value: int) -> None:
     section = SECTION | {key: value}
     (small.root / "params.yaml").write_text(yaml.safe_dump({"explore": section}))
     refuse(small, f"params.yaml: explore.{key}: expected")
+
+
+def test_losses_on_images_held_out_are_called_so(small: Made, open_page: Open) -> None:
+    (small.root / "data/train/loss.csv").write_text("epoch,train_loss,validation_loss\n1,0.3,0.4\n2,0.1,0.2\n")
+    small.explore()
+    explorer = open_page(small)
+    assert explorer.page.locator("#curve .line.validation").count() == 2
+    texts = explorer.page.locator("#curve text.name").all_text_contents()
+    assert texts == ["train", "validation"]
+    boxes = "[...document.querySelectorAll('#curve {}')].slice(-2).map(each => each.getBoundingClientRect().{})"
+    dashes, names = (explorer.get(boxes.format(*each)) for each in ((".line", "right"), ("text.name", "left")))
+    assert all(dash < name for dash, name in zip(dashes, names, strict=True))
+    assert "a validation loss of 0.2" in (explorer.page.locator("#curve").get_attribute("aria-label") or "")
 
 
 def break_curve(small: Made) -> None:

@@ -11,8 +11,6 @@ from tests.browsers import Explorer
 from tests.explorer_fixtures import Open
 from tests.explorer_run import NAMES, Made
 
-pytestmark = pytest.mark.xdist_group("explore")
-
 
 def inside(place: tuple[float, float], box: dict[str, float], margin: float = 0) -> bool:
     x, y = place

@@ -20,8 +20,6 @@ from tests.browsers import Explorer
 from tests.explorer_fixtures import Open
 from tests.explorer_run import NAMES, Made
 
-pytestmark = pytest.mark.xdist_group("explore")
-
 
 def facts_of(page: File) -> Any:
     return json.loads(re.search(r'id="facts">(.*?)</script>', page.read_text())[1])  # type: ignore[index]

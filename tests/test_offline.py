@@ -1,7 +1,6 @@
 """Nothing in but the download's mirrors, nothing out but the project's folder and the system's temporary one."""
 
 import re
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from stages.shared.images.known import Known
 from stages.shared.process.errors import InputError
 from tests.conftest import State
 from tests.project import ROOT, Project, environment
+from tests.unshare import without_network
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 
@@ -127,7 +127,7 @@ for call in (lambda: socket.create_connection(("127.0.0.1", 9), 1), lambda: sock
 def test_a_stage_calls_nobody_and_writes_nowhere_else(stage: str, watch: Watch, state: State) -> None:
     """`download` too, of garments that are drawn; without a network at all where that can be had."""
     before = watch.project.contents()
-    result = watch.run(*unshared(), "python", "-m", f"stages.{stage}")
+    result = watch.run(*without_network(), "python", "-m", f"stages.{stage}")
     assert result.returncode == 0, result.stderr
     assert watch.reports("network") == []
     assert watch.strays() == set()
@@ -136,21 +136,13 @@ def test_a_stage_calls_nobody_and_writes_nowhere_else(stage: str, watch: Watch, 
     assert watch.project.contents() == before
     left = {path.name for path in watch.temporary.iterdir()}
     assert not {name for name in left if not name.startswith("torchinductor_")}
-    state("stages that call nobody and write nowhere else", stages=1, without_a_network=bool(unshared()))
-
-
-def unshared() -> list[str]:
-    """What starts a command without a network, where this user may."""
-    command = ["unshare", "--net"]
-    if not shutil.which("unshare"):
-        return []
-    return command if subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0 else []
+    state("stages that call nobody and write nowhere else", stages=1, without_a_network=bool(without_network()))
 
 
 def test_dvc_repro_calls_nobody_and_writes_nowhere_else(watch: Watch) -> None:
     """DVC itself included: its lock, its cache, its state. (It keeps an index in /var/tmp/dvc.)"""
     watch.project.edit({"plot": {"style": "points"}})
-    result = watch.run(*unshared(), "dvc", "repro")
+    result = watch.run(*without_network(), "dvc", "repro")
     assert result.returncode == 0, result.stderr
     assert "Running stage 'plot'" in result.stdout
     assert watch.reports("network") == []
@@ -163,7 +155,7 @@ def test_the_download_calls_its_mirrors_and_nobody_else(watch: Watch) -> None:
     watch.project.edit({"download": {"source": "data/fashion-mnist.yaml"}})
     del watch.environment["HTTPS_PROXY"]
     watch.environment |= {"NO_PROXY": "*", "FASHION_MNIST_MIRROR": "https://mirror.invalid"}
-    command = unshared()
+    command = without_network()
     if not command:
         pytest.skip("needs a process without a network, to download nothing")
     result = watch.run(*command, "python", "-m", "stages.download")

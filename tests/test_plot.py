@@ -1,6 +1,7 @@
 """plot: every latent at its place, in its class's color, under its class's name."""
 
 import re
+from contextlib import chdir
 from dataclasses import replace
 from typing import Any
 
@@ -138,7 +139,12 @@ def test_the_stage_warns_of_them(project: Project) -> None:
 @pytest.mark.parametrize("size", [1, 5])
 def test_a_latent_size_comes_through_from_training(size: int, project: Project) -> None:
     project.edit({"train": {"latent_size": size}})
-    assert project.repro("plot") == {"train", "extract", "plot"}
+    picture = project.root / "data/plot/latents.png"
+    before = picture.read_bytes()
+    project.play("train", "extract", "plot")
+    with chdir(project.root):
+        assert Latents.read().values.shape == (40, size)
+    assert picture.read_bytes() != before
 
 
 def test_the_stage_imports_no_torch(finished: Project) -> None:

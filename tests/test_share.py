@@ -98,8 +98,8 @@ def shared(request: pytest.FixtureRequest, first: Project, tmp_path: Path) -> tu
     return project, env
 
 
-def test_another_clone_pulls_the_results_that_are_pushed(
-    shared: tuple[Project, dict[str, str]], tmp_path: Path
+def test_another_clone_has_what_is_pushed_and_runs_nothing_that_somebody_has_run(
+    shared: tuple[Project, dict[str, str]], first: Project, tmp_path: Path
 ) -> None:
     project, env = shared
     dvc(project, "push", env=env)
@@ -108,14 +108,8 @@ def test_another_clone_pulls_the_results_that_are_pushed(
     assert outputs(other.root / "data") == outputs(project.root / "data")
     assert other.repro() == set()
 
-
-def test_another_clone_runs_nothing_that_somebody_has_run(
-    shared: tuple[Project, dict[str, str]], first: Project, tmp_path: Path
-) -> None:
-    project, env = shared
     result = project.run("python", str(ROOT / "tools" / "share.py"), env=IDENTITY | env)
     assert result.returncode == 0, result.stderr
-    other = clone(project, tmp_path / "second")
     dvc(other, "fetch", "--run-cache", env=env)
     other.edit(OTHER)
     said = dvc(other, "repro", "--pull", env=env)

@@ -17,6 +17,7 @@ from stages.shared.arrays import Uint8
 from stages.shared.model.autoencoder import Autoencoder
 from stages.shared.process.errors import InputError
 from stages.train import Params, check, choose_device
+from tests.begin import begin
 from tests.inputs import write_download
 
 ROOT = Path(__file__).parent.parent
@@ -148,11 +149,19 @@ def error(model: Path, images: Uint8) -> float:
 def test_what_cannot_be_trained_is_one_line_and_writes_nothing(
     folder: Path, changes: dict[str, Any], message: str
 ) -> None:
-    run = train(folder, **changes)
-    assert run.returncode == 1
-    assert run.stderr.startswith("params.yaml: ")
-    assert message in run.stderr
-    assert run.stderr.count("\n") == 1
+    (folder / "params.yaml").write_text(yaml.safe_dump({"train": RECIPE | changes}))
+    refused = begin("train", folder)
+    assert refused is not None
+    assert refused.startswith("params.yaml: ")
+    assert message in refused
+    assert len(refused.splitlines()) == 1
+    assert not contents(folder / "data" / "train")
+
+
+def test_a_refusal_is_all_that_a_process_says(folder: Path) -> None:
+    run = train(folder, batch_size=201)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "params.yaml: train.batch_size: expected at most 200, the images, got 201\n"
     assert not contents(folder / "data" / "train")
 
 

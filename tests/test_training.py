@@ -1,8 +1,6 @@
 """Training that goes wrong says so: an error that leaves nothing, or a warning beside results that mean something."""
 
-import importlib
 import re
-from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +35,7 @@ class Run:
         valid = yaml.safe_load((ROOT / "params.yaml").read_text())
         changes = (RECIPE if name == "train" else {}) | changes
         (self.root / "params.yaml").write_text(yaml.safe_dump(merge(valid, {name: changes})))
-        with chdir(self.root):
-            importlib.import_module(f"stages.{name}").main()
+        Project(self.root).play(name)
         return self.capsys.readouterr().err
 
     def written(self, folder: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 const curve = element("curve");
 const CURVE_MARGIN = { left: 52, right: 10, top: 12, bottom: 40 };
+const LETTER = 7; // pixels of a name, at most
 const MANY_EPOCHS = 40; // from here on a line without dots
 
 function svg(tag, attributes, ...children) {
@@ -48,9 +49,9 @@ function drawCurve() {
     return [svg("path", { class: `line ${name}`, d: `M${places.map((place) => place.join(" ")).join("L")}` }), ...dots];
   });
   const names = facts.curveOf.flatMap((name, i) => {
-    const end = width - right - 40 - 74 * (1 - i);
+    const end = width - right - 40 - (i ? 0 : 38 + LETTER * facts.curveOf[1].length);
     return [
-      svg("path", { class: `line ${name}`, d: `M${end - 56} ${top + 2}h22` }),
+      svg("path", { class: `line ${name}`, d: `M${end - 28 - LETTER * name.length} ${top + 2}h22` }),
       text(name, { x: end, y: top + 6, "text-anchor": "end", class: "name" }),
     ];
   });

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import yaml
 
 from tests.begin import begin
 from tests.conftest import State
+from tests.faults.marks import all_but
 from tests.project import ROOT, SMALL, Project, merge
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -34,6 +36,14 @@ def inputs(stage: str) -> list[str]:
 
 
 READS = [(stage, path) for stage in PIPELINE for path in inputs(stage)]
+READING = [stage for stage in PIPELINE if inputs(stage)]
+A_READ_OF_EACH_KIND = [  # of files
+    ("extract", "data/download/dataset.json"),
+    ("extract", "data/download/train_images.npy"),
+    ("extract", "data/train/autoencoder.safetensors"),
+    ("plot", "data/extract/latents.csv"),
+    ("render", "data/train/checkpoints"),
+]
 
 
 def files(root: Path, path: str) -> list[str]:
@@ -67,16 +77,8 @@ def check_refusal(message: str, *names: str) -> None:
     assert any(name in message for name in names), f"{message} does not name {names}"
 
 
-@pytest.fixture
-def damageable(finished: Project, tmp_path: Path) -> Path:
-    """The finished project's data and params, without what DVC keeps."""
-    shutil.copytree(finished.root / "data", tmp_path / "data")
-    shutil.copy(finished.root / "params.yaml", tmp_path)
-    return tmp_path
-
-
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("stage", "dep"), READS)
+@pytest.mark.parametrize(("stage", "dep"), all_but(A_READ_OF_EACH_KIND, READS))
 def test_cut_off(stage: str, dep: str, damageable: Path, torture: bool, state: State) -> None:
     """Every length is refused, except where white space alone is missing."""
     cuts = 0
@@ -101,7 +103,7 @@ def test_cut_off(stage: str, dep: str, damageable: Path, torture: bool, state: S
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("stage", "dep"), READS)
+@pytest.mark.parametrize(("stage", "dep"), all_but(A_READ_OF_EACH_KIND, READS))
 def test_flipped_bits(stage: str, dep: str, damageable: Path, torture: bool, state: State) -> None:
     """A flip is refused, or makes other contents that are as good as any: another pixel, weight, digit or letter."""
     counts: Counter[str] = Counter()
@@ -125,7 +127,7 @@ def test_flipped_bits(stage: str, dep: str, damageable: Path, torture: bool, sta
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("stage", "dep"), READS)
+@pytest.mark.parametrize(("stage", "dep"), all_but(A_READ_OF_EACH_KIND, READS))
 def test_replaced(stage: str, dep: str, damageable: Path, state: State) -> None:
     """Empty, gone, unreadable, a folder, a pipe, a device, a link to nowhere or to itself, text, another's contents."""
     tried = 0
@@ -173,7 +175,7 @@ def fits(other: str, name: str) -> bool:
     return kinds[0] == kinds[1] or all(path.endswith(".safetensors") for path in (other, name))
 
 
-@pytest.mark.parametrize("stage", [stage for stage in PIPELINE if inputs(stage)])
+@pytest.mark.parametrize("stage", READING)
 def test_unreadable(stage: str, damageable: Path) -> None:
     user = os.geteuid()
     assert begin(stage, damageable) is None  # and has imported what it needs
@@ -192,7 +194,7 @@ def test_unreadable(stage: str, damageable: Path) -> None:
         assert message == f"{name}: Permission denied"
 
 
-@pytest.mark.parametrize("stage", [stage for stage in PIPELINE if inputs(stage)])
+@pytest.mark.parametrize("stage", all_but(["plot"], READING))
 def test_a_stage_refuses_with_no_traceback_and_writes_nothing(stage: str, project: Project, torture: bool) -> None:
     """The same as a process of its own: for each input one damage, or several."""
     for name in all_files(project.root, stage) if torture else all_files(project.root, stage)[-1:]:
@@ -329,7 +331,7 @@ def test_a_model_file_executes_nothing(damageable: Path) -> None:
     np.save(damageable / "objects.npy", objects, allow_pickle=True)
     traps = [pickle.dumps(Trap()), (damageable / "objects.npy").read_bytes()]
     for stage in PIPELINE:
-        for name in all_files(damageable, stage) if inputs(stage) else []:
+        for name in all_files(damageable, stage) if stage in READING else []:
             for trap in traps:
                 with replaced(damageable / name, trap):
                     message = begin(stage, damageable)
@@ -391,3 +393,49 @@ def test_what_a_desktop_leaves_reruns_nothing(project: Project) -> None:
     for name in (".DS_Store", "._1.safetensors", "Thumbs.db", "desktop.ini"):
         (project.root / CHECKPOINTS / name).write_bytes(b"\0\0\0\1Bud1")
     assert project.repro() == set()
+
+
+# What fails as it is read is named.
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """A link to what opens, and can't be read or mapped: an error of the system's that names no file."""
+    kept = path.rename(path.parents[1] / "kept")
+    try:
+        path.symlink_to("/proc/self/mem")
+        yield
+    finally:
+        path.unlink()
+        kept.rename(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs /proc")
+@pytest.mark.parametrize(("stage", "dep"), READS)
+def test_an_input_that_fails_as_it_is_read_is_named(stage: str, dep: str, damageable: Path) -> None:
+    for name in files(damageable, dep):
+        with unreadable(damageable / name):
+            message = begin(stage, damageable)
+        assert message is not None
+        assert message.startswith(f"{name}: "), message
+        assert "writing" not in message
+        assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("stage", "dep"), [read for read in READS if read[1].endswith(".npy")])
+def test_a_file_system_without_mmap_is_named(stage: str, dep: str, damageable: Path) -> None:
+    with patch("mmap.mmap", side_effect=OSError(19, "No such device")):
+        message = begin(stage, damageable)
+    assert message is not None
+    assert message.endswith(".npy: No such device")
+    assert any(message.startswith(path) for _, path in READS)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs /proc")
+@pytest.mark.parametrize("name", ["params.yaml", "data/small.yaml"])
+def test_what_a_person_wrote_is_named_too(name: str, damageable: Path) -> None:
+    path = damageable / name
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+    result = Project(damageable).stage("download", env={"PYTHONPATH": str(ROOT)})
+    assert (result.returncode, result.stderr) == (1, f"{name}: Input/output error\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import State
+from tests.faults.marks import faults
 from tests.project import ROOT, Project, environment
 from tests.versioned import put_in_git
 
@@ -59,6 +60,7 @@ def test_a_kill_in_the_midst_of_the_table_of_paths_is_mended(project: Project) -
     assert project.repro() <= {"plot"}
 
 
+@faults
 @pytest.mark.parametrize("git", [True, False])
 def test_a_kill_in_the_midst_of_dvc_lock_is_mended(project: Project, git: bool) -> None:
     before = project.contents("data")
@@ -118,6 +120,7 @@ def test_a_file_that_no_kill_broke_is_left_to_its_owner(project: Project, known:
     assert path.read_text() == text
 
 
+@faults
 def test_nothing_is_mended_while_another_dvc_runs_a_stage(project: Project) -> None:
     with (project.root / "stages" / "plot.py").open("a") as file:
         file.write("\nimport pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(60)\n")
@@ -138,6 +141,7 @@ def test_nothing_is_mended_while_another_dvc_runs_a_stage(project: Project) -> N
     assert not table.exists()
 
 
+@faults
 def test_any_kill_ends_in_the_same_bytes_once_mended(project: Project, torture: bool, state: State) -> None:
     expected = outputs(project)
     start = time.monotonic()

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.conftest import State
+from tests.faults.marks import all_but, faults
 from tests.project import ROOT, Project, environment
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
@@ -60,9 +61,14 @@ def interrupts(torture: bool) -> list[tuple[str, float]]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     torture = bool(metafunc.config.getoption("--torture"))
     if "kill" in metafunc.fixturenames:
-        metafunc.parametrize("kill", kills(torture), ids=str)
-    if "interrupt" in metafunc.fixturenames:
-        metafunc.parametrize("interrupt", interrupts(torture), ids=lambda pair: f"{pair[0]} at {pair[1]:.0%}")
+        cases = kills(torture)
+        kept = [next(kill for kill in cases if kill.way == way) for way in ("SIGINT all", "SIGKILL all")]
+        metafunc.parametrize("kill", all_but(kept, cases), ids=str)
+    if "share" in metafunc.fixturenames:
+        moments = interrupts(torture)
+        first = next(moment for moment in moments if moment[0] == "train")
+        names = [f"{stage} at {share:.0%}" for stage, share in moments]
+        metafunc.parametrize(("stage", "share"), all_but([first], moments), ids=names)
 
 
 def forget(project: Project, stage: str) -> None:
@@ -164,8 +170,8 @@ class Repro:
                 others[-1].send_signal(number)
 
 
-@pytest.mark.parametrize("epochs", [0, 2], ids=["as it begins", "as it trains"])
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("epochs", all_but([2], [0, 2]), ids=["as it begins", "as it trains"])
+@pytest.mark.parametrize("shell", all_but(SHELLS[:1], SHELLS))
 def test_no_stage_outlives_its_dvc(shell: str, epochs: int, project: Project) -> None:
     project.edit({"train": {"epochs": 100_000}})
     checkpoints = project.root / "data/train/.partial/checkpoints"
@@ -234,9 +240,8 @@ def wait_for(process: subprocess.Popen[str], library: str) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
 def test_ctrl_c_on_a_stage_alone_is_quiet(
-    interrupt: tuple[str, float], project: Project, lengths: dict[str, float], state: State
+    stage: str, share: float, project: Project, lengths: dict[str, float], state: State
 ) -> None:
-    stage, share = interrupt
     length = stage_length(stage, project, lengths)
     whole = project.contents(f"data/{stage}")
     shutil.rmtree(project.root / "data" / stage)
@@ -265,6 +270,7 @@ def test_a_second_ctrl_c_is_quiet_too(project: Project) -> None:
     assert (process.returncode, errors) == (130, "")
 
 
+@faults
 @pytest.mark.parametrize(("path", "remedy"), [(".dvc/tmp/rwlock", "rm"), ("dvc.lock", "restore")])
 def test_what_a_killed_dvc_may_leave_is_cleared_as_the_readme_says(path: str, remedy: str, project: Project) -> None:
     """DVC writes these two in place: killed in that instant, it leaves them empty."""
