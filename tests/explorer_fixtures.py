@@ -34,7 +34,7 @@ def run(made: Callable[..., Made]) -> Made:
 
 
 @pytest.fixture(
-    scope="session",  # in one worker each
+    scope="module",  # in one worker each
     params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("chromium", "firefox")],
 )
 def tabs(request: pytest.FixtureRequest) -> Iterator[tuple[str, Opener]]:
