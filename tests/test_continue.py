@@ -16,6 +16,7 @@ import torch
 
 from stages.shared.model.operations import ACTIVATIONS
 from stages.shared.training.fit import Fit
+from stages.shared.training.optimizers import OPTIMIZERS
 from stages.shared.training.record import Record
 from stages.shared.training.state import Keeper, keeper
 from stages.shared.training.state import State as Kept
@@ -161,7 +162,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("data", [{"shuffle": "full"}, {"shuffle": "blocks"}, {"noise": 0.2}], ids=str)
 def test_a_training_goes_on_from_the_very_step(
     activation: str, schedule: str, optimizer: str, data: dict[str, Any], tmp_path: Path

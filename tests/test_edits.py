@@ -107,13 +107,13 @@ def test_freeze_and_unfreeze(bare: Project) -> None:
 
 def test_a_stage_added_by_dvc(bare: Project) -> None:
     before = (bare.root / "dvc.yaml").read_text()
-    added = ["-n", "cluster", "-d", "data/extract/latents.csv", "-o", "data/cluster/groups.csv", "-p", "plot"]
-    bare.run("dvc", "stage", "add", *added, "python -m stages.cluster", check=True)
+    added = ["-n", "trial", "-d", "data/extract/latents.csv", "-o", "data/trial/groups.csv", "-p", "plot"]
+    bare.run("dvc", "stage", "add", *added, "python -m stages.trial", check=True)
     after = (bare.root / "dvc.yaml").read_text()
     assert not Counter(before.splitlines()) - Counter(after.splitlines()), "nothing went"
     assert len(after.splitlines()) - len(before.splitlines()) < 12
     stages = yaml.safe_load(after)["stages"]
-    assert stages.pop("cluster")["cmd"] == "python -m stages.cluster"
+    assert stages.pop("trial")["cmd"] == "python -m stages.trial"
     assert stages == yaml.safe_load(before)["stages"]
     assert yaml.safe_load(after)["artifacts"] == yaml.safe_load(before)["artifacts"]
 

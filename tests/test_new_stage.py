@@ -10,10 +10,10 @@ import pytest
 from tests.project import ROOT, environment
 
 MODULE = """\
-\"""cluster: how far each extracted latent is from the middle of all.
+\"""trial: how far each extracted latent is from the middle of all.
 
 Reads  data/extract/latents.csv, selection.json
-Writes data/cluster/distances.csv
+Writes data/trial/distances.csv
 \"""
 
 from stages.shared.process.run import run
@@ -28,7 +28,7 @@ from stages.shared.latents.table import Latents
 from stages.shared.process import params
 from stages.shared.process.outputs import outputs
 
-FOLDER = Path("data/cluster")
+FOLDER = Path("data/trial")
 
 
 class Params(params.Section):
@@ -38,7 +38,7 @@ class Params(params.Section):
 
 
 def main() -> None:
-    p = params.read("cluster", Params)
+    p = params.read("trial", Params)
     latents = Latents.read().values  # [N, latent size]
     distances = np.linalg.norm(latents - latents.mean(axis=0), p.power, axis=1)
     with outputs(FOLDER) as folder:
@@ -50,19 +50,19 @@ if __name__ == "__main__":
 """
 
 STAGE = """\
-  cluster:
-    cmd: python -m stages.cluster
-    params: [cluster]
+  trial:
+    cmd: python -m stages.trial
+    params: [trial]
     deps:
     - data/extract/latents.csv
     - data/extract/selection.json
-    - stages/cluster.py
+    - stages/trial.py
     - stages/shared/arrays.py
     - stages/shared/environment.py
     - stages/shared/formats.py
     - stages/shared/latents/table.py
     outs:
-    - data/cluster/distances.csv
+    - data/trial/distances.csv
 """
 
 TEST = """\
@@ -70,18 +70,18 @@ from tests.project import Project
 
 
 def test_a_distance_for_each_latent(finished: Project) -> None:
-    assert len((finished.root / "data/cluster/distances.csv").read_text().splitlines()) == 41
+    assert len((finished.root / "data/trial/distances.csv").read_text().splitlines()) == 41
 """
 
 # What the guide calls the pipeline's own tests, where they touch the new stage or the one whose outs it reads.
-OWN = "cluster or there_is_a_stage or imports or upwards or (edit_reruns and extract and 30)"
+OWN = "trial or there_is_a_stage or imports or upwards or (edit_reruns and extract and 30)"
 
 
 def write_stage(root: Path) -> None:
-    (root / "stages/cluster.py").write_text(MODULE)
-    (root / "tests/test_cluster.py").write_text(TEST)
+    (root / "stages/trial.py").write_text(MODULE)
+    (root / "tests/test_trial.py").write_text(TEST)
     with (root / "params.yaml").open("a") as file:
-        file.write("\ncluster:\n  power: 2\n")
+        file.write("\ntrial:\n  power: 2\n")
     pipeline = (root / "dvc.yaml").read_text()
     (root / "dvc.yaml").write_text(pipeline.replace("artifacts:\n", f"{STAGE}artifacts:\n"))
 
@@ -97,7 +97,7 @@ def test_a_stage_added_by_the_guide_passes(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "Makefile"):
         shutil.copy(ROOT / name, tmp_path)
     write_stage(tmp_path)
-    tests = ["tests/test_pipeline.py", "tests/test_cluster.py", "tests/test_commands.py", "-k", f"{OWN} or described"]
+    tests = ["tests/test_pipeline.py", "tests/test_trial.py", "tests/test_commands.py", "-k", f"{OWN} or described"]
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", *tests],
         cwd=tmp_path,
@@ -108,8 +108,8 @@ def test_a_stage_added_by_the_guide_passes(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stdout
     assert (
-        "cluster"
+        "trial"
         in subprocess.run(
-            [sys.executable, "-m", "stages.cluster", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
+            [sys.executable, "-m", "stages.trial", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
         ).stdout
     )

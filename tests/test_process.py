@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 import yaml
 
+from stages.shared.model.operations import ACTIVATIONS
 from stages.shared.process import run as process
 from tests.project import ROOT, Project
 from tests.versioned import put_in_git
@@ -40,7 +41,7 @@ def test_help_names_choices_and_bounds(finished: Project) -> None:
     result = finished.run("python", "-m", "stages.train", "-h")
     assert (result.returncode, result.stderr) == (0, "")
     rows = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if line.startswith("  "))
-    assert rows["activation"] == "relu | silu | gelu"
+    assert rows["activation"] == " | ".join(ACTIVATIONS)
     assert rows["epochs"] == "a whole number >= 1 and <= 100000"
     assert rows["learning_rate"] == "a number > 0 and <= 1000"
     assert rows["layers"] == "a list of 0 to 64, each a whole number >= 1 and <= 65536"
