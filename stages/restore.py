@@ -43,9 +43,9 @@ class Params(params.Section):
     """The noise, in each of its amounts, and how many images: to be restored, and to set the filters on."""
 
     kind: Annotated[str, params.OneOf(_noises)]
-    amounts: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1, max_length=10)
     sample: int = Field(ge=1, le=10_000)
     tuned_on: int = Field(ge=1, le=10_000)
+    amounts: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1, max_length=10)
     seed: int = Field(ge=0, lt=2**63)
 
 

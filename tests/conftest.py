@@ -66,6 +66,13 @@ def damageable(finished: Project, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def numbers_next_to_zero() -> Iterator[None]:
+    """As they were, after each test: a Trainer has them flushed, and Hypothesis refuses to work so."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 class State(Protocol):
     """Says what was tried and how often each thing came of it: a line at the end of the run, with all tests' sums."""
 

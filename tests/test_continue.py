@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +35,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         moments = [(number + chance.random()) / count for number in range(count)]
         names = [f"at {moment:.0%}" for moment in moments]
         metafunc.parametrize("moment", all_but(moments[-1:], moments), ids=names)
-
-
-@pytest.fixture(autouse=True)
-def numbers_next_to_zero() -> Iterator[None]:
-    """As they were, after each test: a Trainer has them flushed."""
-    yield
-    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="module")

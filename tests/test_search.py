@@ -157,7 +157,7 @@ def test_dvc_runs_it_and_draws_its_plot(project: Project) -> None:
     assert project.repro("uses/dvc.yaml:search") == {"search"}
     assert project.contents("data/search") != first
     shown = json.loads(project.run("dvc", "plots", "show", "--json", check=True).stdout)
-    assert not shown.get("errors")
+    assert not [error for error in shown.get("errors", []) if error["name"].startswith("data/search")]
     (plot,) = shown["data"]["data/search/search.csv"]
     assert "<DVC_" not in json.dumps(plot["content"])
     assert {value["method"] for value in plot["content"]["data"]["values"]} == {"autoencoder", "pca", "pixels"}

@@ -27,13 +27,6 @@ BY_HAND = [name for name in ACTIVATIONS if ByHand.takes(Network(*dense(30, [8], 
 torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
-def numbers_next_to_zero() -> Iterator[None]:
-    """As they were, after each test: a Trainer has them flushed, and Hypothesis refuses to work so."""
-    yield
-    torch.set_flush_denormal(False)
-
-
 def draw(count: int, height: int = 6, width: int = 5, seed: int = 0) -> Uint8:
     """Blurred noise: random, but with something to learn."""
     noise = np.random.default_rng(seed).random((count, height, width, 1))

@@ -55,6 +55,7 @@ def test_threads_are_bound_to_free_cores_and_sleep_on_busy_ones(
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: used)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(len(used))))
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "no other process"])
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     assert waiting.choose(threads, processes) == (chosen == ASLEEP)

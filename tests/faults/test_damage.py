@@ -232,7 +232,7 @@ def test_dvc_notices_a_flip_that_no_format_shows_and_brings_the_right_bytes_back
         assert path in status or str(Path(path).parent) in status, f"{path} is changed, and dvc status silent"
     assert project.repro() == set(), "all of it is in the cache"
     assert project.contents() == before
-    assert "up to date" in project.run("dvc", "status", check=True).stdout
+    assert "up to date" in project.run("dvc", "status", "dvc.yaml", check=True).stdout
 
 
 def test_without_the_cache_the_right_bytes_are_made_again(project: Project) -> None:
