@@ -106,6 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2, help="trainings at once, each on one thread")
     workers = parser.parse_args().workers
+    torch.set_num_threads(1)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         runs = {
             budget: [[pool.submit(train, changes, seed) for seed in SEEDS] for changes in candidates]
