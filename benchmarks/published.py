@@ -296,7 +296,8 @@ The refined latents are the best that were found for this decoder, not what the 
 CHOSEN = """## How ours was chosen
 
 By 5-NN of the 10,000 held-out training images, at seed 0, out of these; what a line does not name is as in
-`params.yaml`. Seeds differ by as much as most of these lines do.
+`params.yaml`. Seeds differ by as much as most of these lines do, and test figures were in
+sight while they were tried.
 
 {table}
 """
