@@ -31,8 +31,8 @@ _DIGEST = 32  # bytes of a SHA-256, after the safetensors
 class State:
     """Where a training is.
 
-    tensors: what `Trainer.state` gave; losses: of each whole epoch, train and test; checkpoints: the SHA-256 of each
-    epoch's file; finished: the MD5, by which DVC knows it, of the model in the outputs, once these were written.
+    tensors: what `Trainer.state` gave; losses: of each whole epoch, in its training and after; checkpoints: the SHA-256
+    of each epoch's file; finished: the MD5, by which DVC knows it, of the model in the outputs once these stood.
     """
 
     tensors: Mapping[str, Tensor]
