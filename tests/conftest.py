@@ -11,7 +11,7 @@ import torch
 from filelock import FileLock
 from threadpoolctl import threadpool_limits
 
-from tests.project import Project
+from tests.project import USES, Project
 
 pytest_plugins = ["tests.explorer_fixtures"]
 
@@ -38,23 +38,42 @@ def torture(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
-    """The small synthetic pipeline after a `dvc repro`; not to be changed: see `project`.
+    """The small synthetic pipeline after a `dvc repro`; not to be changed: see `project`."""
 
-    One for all workers: the first that asks for it makes it, the others wait for that.
-    """
+    def make(root: Path) -> None:
+        Project.create(root).repro()
+
+    return made_once("finished", make, tmp_path_factory, worker_id)
+
+
+@pytest.fixture(scope="session")
+def used(finished: Project, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """The same with its uses run, too; not to be changed."""
+
+    def make(root: Path) -> None:
+        finished.copy(root).repro("uses/dvc.yaml")
+
+    return made_once("used", make, tmp_path_factory, worker_id)
+
+
+def made_once(
+    name: str, make: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Project:
+    """One for all workers: the first that asks for it makes it, the others wait for that."""
     own = tmp_path_factory.getbasetemp()
-    folder = (own if worker_id == "master" else own.parent) / "finished"
+    folder = (own if worker_id == "master" else own.parent) / name
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
-            making = Project.create(own / "making")
-            making.repro()
-            making.root.rename(folder)
+            make(own / "making")
+            (own / "making").rename(folder)
     return Project(folder)
 
 
 @pytest.fixture
-def project(finished: Project, tmp_path: Path) -> Project:
-    """A copy of the finished pipeline, to change at will."""
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
+    """A copy of the finished pipeline, to change at will; with its uses run where the test's `stage` is one of them."""
+    stage = request.node.callspec.params.get("stage") if hasattr(request.node, "callspec") else None
+    finished: Project = request.getfixturevalue("used" if stage in USES else "finished")
     return finished.copy(tmp_path / "project")
 
 

@@ -16,11 +16,15 @@ import psutil
 import yaml
 
 ROOT = Path(__file__).parent.parent
+PIPELINE, USES = (yaml.safe_load((ROOT / path).read_text())["stages"] for path in ("dvc.yaml", "uses/dvc.yaml"))
+STAGES, ALL = list(PIPELINE), PIPELINE | USES
 SMALL = {
     "download": {"source": "data/small.yaml"},
     "train": {"epochs": 2, "device": "cpu", "threads": 1},
     "extract": {"count": 40},
+    "restore": {"sample": 20, "tuned_on": 20, "amounts": [0.3]},
 }
+AROUND = {"FASHION_MNIST_MIRROR", "DVC_STAGE", "DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
 DRAWN = {"train_images": 300, "test_images": 100, "seed": 0}
 
 
@@ -48,8 +52,8 @@ class Project:
         project = cls(root)
         project.draw(DRAWN)
         project.edit(changes)
-        project.run("dvc", "init", "--no-scm", "--quiet", check=True)
-        shutil.copytree(ROOT / ".dvc" / "plots", root / ".dvc" / "plots", dirs_exist_ok=True)
+        shutil.copytree(ROOT / ".dvc" / "plots", root / ".dvc" / "plots")
+        (root / ".dvc/config").write_text("[core]\n    no_scm = True\n")  # as `dvc init --no-scm` does in a second
         return project
 
     def copy(self, root: Path) -> "Project":
@@ -128,7 +132,7 @@ class Project:
 
 
 def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
-    """This process's environment with its own interpreter first, no mirror, and no DVC stage around it."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("FASHION_MNIST_MIRROR", "DVC_STAGE", "DVC_ROOT")}
+    """This process's environment with its own interpreter first, no mirror, and neither DVC nor make around it."""
+    kept = {name: value for name, value in os.environ.items() if name not in AROUND}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return kept | {"PATH": path, "DVC_NO_ANALYTICS": "1"} | (extra or {})

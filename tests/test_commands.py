@@ -1,5 +1,6 @@
 """What a user types besides `dvc repro` says something useful."""
 
+import importlib
 import json
 import re
 import shutil
@@ -58,15 +59,30 @@ def test_the_graph_names_every_stage(finished: Project) -> None:
 
 
 def test_every_param_is_described() -> None:
-    """A section that has its part of the page has a row for each of its keys, and none for another."""
+    """A section that has its part of the page has a row for each of its keys, with its default and its choices."""
     sections = yaml.safe_load((ROOT / "params.yaml").read_text())
     _, *parts = re.split(r"^## `(\w+)`$", (ROOT / "docs/params.md").read_text(), flags=re.MULTILINE)
     described = {
-        name: re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+        name: re.findall(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \|", text, re.MULTILINE)
         for name, text in zip(parts[::2], parts[1::2], strict=True)
     }
     assert described
-    assert {name: list(sections[name]) for name in described} == described
+    for name, rows in described.items():
+        assert [key for key, *_ in rows] == list(sections[name])
+        schema = importlib.import_module(f"stages.{name}").Params.model_json_schema()["properties"]
+        for key, default, values in rows:
+            assert default == written(sections[name][key]), f"{name}.{key}"
+            choices = [choice for part in schema[key].get("anyOf", [schema[key]]) for choice in part.get("enum", [])]
+            assert not choices or set(choices) == set(re.findall("`(.+?)`", values)), f"{name}.{key}"
+
+
+def written(value: Any) -> str:
+    """A param's value as the page has it."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        value = str(value).lower()
+    return "empty" if value is None else f"`{value}`" if isinstance(value, str) else str(value)
 
 
 def test_vs_code_finds_the_pictures_of_each_epoch(versioned: Project) -> None:

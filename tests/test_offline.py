@@ -7,15 +7,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
 from stages.shared.images.known import Known
 from stages.shared.process.errors import InputError
 from tests.conftest import State
-from tests.project import ROOT, Project, environment
+from tests.faults.marks import all_but
+from tests.project import ALL, ROOT, Project, environment
 from tests.unshare import without_network
-
-STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 
 # Put first on a process's path, this has Python report what it opens, makes, moves, removes and calls up; and so with
 # each Python that it starts.
@@ -124,7 +122,7 @@ for call in (lambda: socket.create_connection(("127.0.0.1", 9), 1), lambda: sock
     assert {report.split()[0] for report in watch.reports("network")} == {"socket.getaddrinfo", "socket.connect"}
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", all_but(["download", "train"], list(ALL)))
 def test_a_stage_calls_nobody_and_writes_nowhere_else(stage: str, watch: Watch, state: State) -> None:
     """`download` too, of garments that are drawn; without a network at all where that can be had."""
     before = watch.project.contents()

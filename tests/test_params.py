@@ -20,9 +20,8 @@ from stages.shared.process.document import read_document
 from stages.shared.process.errors import InputError
 from tests.begin import begin
 from tests.conftest import State
-from tests.project import ROOT, Project, merge
+from tests.project import ALL, ROOT, Project, merge
 
-STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 VALID: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 SECONDS = 3  # of CPU for one document, far more than it takes
 
@@ -76,7 +75,7 @@ def for_rate(value: str) -> str:
     return text
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ALL)
 def test_the_projects_own_file_is_read(stage: str, tmp_path: Path) -> None:
     section = read((ROOT / "params.yaml").read_text(), stage, tmp_path)
     assert section.model_dump() == VALID[stage]
@@ -378,7 +377,7 @@ def folder(finished: Project, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ALL)
 def test_documents_near_the_valid_one(stage: str, folder: Path, torture: bool, state: State) -> None:
     counts = {"accepted": 0, "refused": 0}
 

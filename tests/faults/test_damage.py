@@ -19,24 +19,23 @@ import yaml
 from tests.begin import begin
 from tests.conftest import State
 from tests.faults.marks import all_but
-from tests.project import ROOT, SMALL, Project, merge
+from tests.project import ALL, ROOT, SMALL, Project, merge
 
-PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 VALUES = merge(yaml.safe_load((ROOT / "params.yaml").read_text()), SMALL)
 HEADER = 2048  # bytes at a file's beginning where most of the flips go: there stands what a format can show
 
 
 def inputs(stage: str) -> list[str]:
     """The stage's deps among the data, with `${section.key}` filled in."""
-    paths = [path for path in PIPELINE[stage].get("deps", []) if path.startswith("data/")]
+    paths = [path for path in ALL[stage].get("deps", []) if path.startswith("data/")]
     for section, values in VALUES.items():
         for key, value in values.items():
             paths = [path.replace(f"${{{section}.{key}}}", str(value)) for path in paths]
     return paths
 
 
-READS = [(stage, path) for stage in PIPELINE for path in inputs(stage)]
-READING = [stage for stage in PIPELINE if inputs(stage)]
+READS = [(stage, path) for stage in ALL for path in inputs(stage)]
+READING = [stage for stage in ALL if inputs(stage)]
 A_READ_OF_EACH_KIND = [  # of files
     ("extract", "data/download/dataset.json"),
     ("extract", "data/download/train_images.npy"),
@@ -330,7 +329,7 @@ def test_a_model_file_executes_nothing(damageable: Path) -> None:
     objects[0] = Trap()
     np.save(damageable / "objects.npy", objects, allow_pickle=True)
     traps = [pickle.dumps(Trap()), (damageable / "objects.npy").read_bytes()]
-    for stage in PIPELINE:
+    for stage in ALL:
         for name in all_files(damageable, stage) if stage in READING else []:
             for trap in traps:
                 with replaced(damageable / name, trap):
@@ -354,7 +353,7 @@ def test_weights_that_overflow_give_no_latents(damageable: Path) -> None:
 # Folders that a stage lists.
 
 CHECKPOINTS = "data/train/checkpoints"
-LISTING = [stage for stage in PIPELINE if CHECKPOINTS in inputs(stage)]
+LISTING = [stage for stage in ALL if CHECKPOINTS in inputs(stage)]
 
 
 @pytest.mark.parametrize("stage", LISTING)

@@ -15,9 +15,8 @@ import yaml
 
 from tests.conftest import State
 from tests.faults.marks import all_but, faults
-from tests.project import ROOT, Project, environment
+from tests.project import ALL, STAGES, Project, environment
 
-STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 WAYS = ["SIGINT all", "SIGTERM dvc", "SIGTERM stage", "SIGTERM all", "SIGKILL dvc", "SIGKILL stage", "SIGKILL all"]
 SHELLS = [shell for shell in ("/bin/bash", "/bin/dash", "/bin/sh") if Path(shell).exists()]
 SHOWN = ("data/train/loss.csv", "data/train/metrics.json")  # as they go on; nothing clears them if the stage is killed
@@ -55,7 +54,7 @@ def interrupts(torture: bool) -> list[tuple[str, float]]:
     """Stages, and moments as shares of a stage's time."""
     chance = random.Random(6)
     moments = 12 if torture else 1
-    return [(stage, (moment + chance.random()) / moments) for stage in STAGES for moment in range(moments)]
+    return [(stage, (moment + chance.random()) / moments) for stage in ALL for moment in range(moments)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -7,13 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.faults.marks import all_but, faults
-from tests.project import ROOT, Project, environment
+from tests.project import ALL, ROOT, STAGES, Project, environment
 from tests.unshare import can_mount
 
-STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 PAGE = 4096
 
 mounts = pytest.mark.skipif(not can_mount(), reason="needs Linux and the right to mount")
@@ -39,7 +37,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @mounts
-@pytest.mark.parametrize("stage", all_but(["plot"], STAGES))
+@pytest.mark.parametrize("stage", all_but(["plot"], list(ALL)))
 def test_a_full_disk(stage: str, share: float, project: Project) -> None:
     pages = sum(-(-len(content) // PAGE) for content in project.contents(f"data/{stage}").values())
     room = max(1, int(pages * share))
@@ -52,7 +50,7 @@ def test_a_full_disk(stage: str, share: float, project: Project) -> None:
 
 
 @mounts
-@pytest.mark.parametrize("stage", all_but(["plot"], STAGES))
+@pytest.mark.parametrize("stage", all_but(["plot"], list(ALL)))
 def test_a_read_only_folder(stage: str, project: Project) -> None:
     before = project.contents()
     result = run_mounted(
@@ -63,7 +61,7 @@ def test_a_read_only_folder(stage: str, project: Project) -> None:
 
 
 @mounts
-@pytest.mark.parametrize("stage", all_but(["train"], STAGES))
+@pytest.mark.parametrize("stage", all_but(["train"], list(ALL)))
 def test_no_room_in_shared_memory(stage: str, project: Project) -> None:
     before = project.contents()
     result = run_mounted(project, "mount -t tmpfs -o size=4k,ro tmpfs /dev/shm", stage)
@@ -71,7 +69,7 @@ def test_no_room_in_shared_memory(stage: str, project: Project) -> None:
     assert project.contents() == before
 
 
-@pytest.mark.parametrize("stage", all_but(["plot"], STAGES))
+@pytest.mark.parametrize("stage", all_but(["plot"], list(ALL)))
 @pytest.mark.parametrize("megabytes", [300, 700])
 def test_little_memory(stage: str, megabytes: int, project: Project) -> None:
     before = project.contents()
@@ -124,6 +122,7 @@ C_LOCALE = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE"
 NO_HOME = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "XDG_CONFIG_HOME": "/dev/null"}
 
 
+@faults
 def test_a_path_with_spaces_and_letters_of_all_kinds(finished: Project, tmp_path: Path) -> None:
     project = without_results(finished, tmp_path / "mein Ordner – données 数据 $HOME 'x'" / "project")
     project.repro()
@@ -175,7 +174,7 @@ def test_two_repros_at_once(project: Project) -> None:
     assert project.contents() == whole
 
 
-@pytest.mark.parametrize("stage", all_but(["plot"], STAGES))
+@pytest.mark.parametrize("stage", all_but(["plot"], list(ALL)))
 def test_a_stage_twice_at_once(stage: str, project: Project) -> None:
     whole = project.contents()
     shutil.rmtree(project.root / "data" / stage)

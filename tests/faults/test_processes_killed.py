@@ -31,7 +31,8 @@ def pair(project: Project) -> Project:
     return project
 
 
-@pytest.mark.parametrize("rank", all_but([1], [0, 1]))
+@faults
+@pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_dies_ends_the_run_and_the_next_goes_on(rank: int, pair: Project) -> None:
     pair.edit({"train": {"epochs": 20}})
     whole = pair.copy(pair.root.parent / "whole")
