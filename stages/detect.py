@@ -320,8 +320,8 @@ def main() -> None:
     from stages.shared.training.again import check_recipe
 
     check_recipe(autoencoder.training)
-    found = find(p, of, train_set, test, autoencoder.training)
     with outputs(FOLDER) as folder:
+        found = find(p, of, train_set, test, autoencoder.training)
         write_json(folder / "metrics.json", metrics(of.name, p.normal, found))
         write_csv(folder / "detect.csv", HEADER, rows(of, p.normal, found))
         for name, picture in draw(of, p, found, test).items():

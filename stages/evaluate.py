@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from stages.shared.arrays import Float32, Float64, Int64, Uint8, Uint16
+from stages.shared.arrays import Float32, Float64, Int64, Uint8, Uint16, sample_rows
 from stages.shared.formats import write_csv, write_json
 from stages.shared.images.dataset import SPLITS, Dataset, Labelled, images_file
 from stages.shared.model.autoencoder import MODEL, Autoencoder
@@ -57,8 +57,7 @@ class Latents:
 
     def refined(self, p: Params, autoencoder: Autoencoder, images: Uint8) -> "Latents":
         """With the best latents for the decoder that are found for the test images, in `evaluate.refine` steps."""
-        size = min(CANDIDATES, len(self.train))
-        candidates = self.train[np.sort(np.random.default_rng(p.seed).choice(len(self.train), size, replace=False))]
+        candidates = sample_rows(self.train, CANDIDATES, p.seed)
         return Latents(self.train, refine(autoencoder, images, self.test, candidates, p.refine))
 
 
@@ -71,8 +70,7 @@ class Sample:
 
     @classmethod
     def draw(cls, p: Params, images: Uint8) -> "Sample":
-        size = min(p.sample, len(images))
-        places = np.sort(np.random.default_rng(p.seed).choice(len(images), size, replace=False))
+        places = sample_rows(np.arange(len(images)), p.sample, p.seed)
         return cls(places, metrics.distances(images, places))
 
     def trustworthiness(self, latents: Float32, neighbors: int) -> float | None:

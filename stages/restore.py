@@ -170,11 +170,12 @@ def main() -> None:
         from stages.shared.training.again import check_recipe, train_again
 
         check_recipe(autoencoder.training)
-        print(f"restore: {of.name}, the same network is trained without noise, to compare with")
-        trained = len(train_images) - count_held_out(autoencoder.training.get("validation", 0), len(train_images))
-        ours[PLAIN] = train_again(train_images[:trained], autoencoder.training | {"noise": 0})
-    restored = {amount: restore(p, amount, clean, tuned_on, ours) for amount in p.amounts}
     with outputs(FOLDER) as folder:
+        if trained_on:
+            print(f"restore: {of.name}, the same network is trained without noise, to compare with")
+            trained = len(train_images) - count_held_out(autoencoder.training.get("validation", 0), len(train_images))
+            ours[PLAIN] = train_again(train_images[:trained], autoencoder.training | {"noise": 0})
+        restored = {amount: restore(p, amount, clean, tuned_on, ours) for amount in p.amounts}
         write_json(folder / "metrics.json", figures(of.name, p, trained_on, restored))
         write_csv(folder / "noise.csv", HEADER, rows(of.name, p, restored))
         write_png(draw(of.name, p, clean, restored), folder / "restored.png")

@@ -38,6 +38,7 @@ class Tab(Protocol):
     def wheel(self, delta: float) -> None: ...
     def press(self, key: str) -> None: ...
     def fingers(self, *paths: Sequence[Place]) -> None: ...
+    def resize(self, width: int, height: int) -> None: ...
     def close(self) -> None: ...
 
 
@@ -57,6 +58,13 @@ class Explorer:
     def settle(self) -> None:
         """Wait until what was asked for is drawn, and the fragment is up to date."""
         self.get("explorer.settled()")
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the window that size, and see the page laid out anew."""
+        self.tab.resize(width, height)
+        self.wait("([width, height]) => innerWidth === width && innerHeight === height", [width, height])
+        self.get("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.settle()
 
     def set(self, script: str) -> None:
         """Set the page's state by a JavaScript object, and see it drawn."""
@@ -153,6 +161,9 @@ class ChromiumTab:
         session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
         session.detach()
 
+    def resize(self, width: int, height: int) -> None:
+        self.page.set_viewport_size({"width": width, "height": height})
+
     def close(self) -> None:
         self.page.context.close()
 
@@ -246,6 +257,10 @@ class FirefoxTab:
             )
         self._act(*sources)
 
+    def resize(self, width: int, height: int) -> None:
+        viewport = {"width": width, "height": height}
+        self.bidi.send("browsingContext.setViewport", context=self.context, viewport=viewport)
+
     def screenshot(self) -> bytes:
         return base64.b64decode(self.bidi.send("browsingContext.captureScreenshot", context=self.context)["data"])
 
@@ -318,9 +333,10 @@ def _opener(bidi: Bidi) -> Opener:
         assert calm, "this Firefox was started with reduced motion"
         user_context = bidi.send("browser.createUserContext")["userContext"]
         context = bidi.send("browsingContext.create", type="tab", userContext=user_context)["context"]
-        bidi.send("browsingContext.setViewport", context=context, viewport={"width": width, "height": height})
+        tab = FirefoxTab(bidi, context, user_context)
+        tab.resize(width, height)
         bidi.send("browsingContext.navigate", context=context, url=url, wait="complete")
-        return FirefoxTab(bidi, context, user_context)
+        return tab
 
     return open_tab
 

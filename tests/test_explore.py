@@ -729,8 +729,7 @@ def test_dark_print_is_on_light_paper(open_page: Open) -> None:
     box = explorer.get("(b => [b.width, b.height])(document.querySelector('#plot').getBoundingClientRect())")
     assert min(box) > 200
     explorer.page.emulate_media(media="screen")
-    explorer.settle()
-    assert explorer.get(swatches) == dark
+    explorer.wait(f"dark => ({swatches}).join() === dark.join()", dark)
 
 
 def test_without_javascript_a_line_says_so_and_no_control_is_dead(browser: Browser, run: Made) -> None:

@@ -24,14 +24,12 @@ def places(explorer: Explorer) -> NDArray[np.float64]:
     return np.array(found, dtype=float)
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1366, 768), (1280, 720), (1920, 1080), (1100, 560)])
-def test_nothing_covers_what_follows_the_plot(visit: Open, width: int, height: int) -> None:
-    explorer = visit(width=width, height=height)
-    for place in (
-        "scrollTo(0, document.body.scrollHeight)",
-        "scrollTo(0, document.body.scrollHeight - innerHeight - 200)",
-    ):
-        explorer.get(f"void {place}")
+def test_nothing_covers_what_follows_the_plot(visit: Open) -> None:
+    explorer = visit()
+    sizes = (1440, 900), (1366, 768), (1280, 720), (1920, 1080), (1100, 560)
+    for size, above in itertools.product(sizes, ("0", "innerHeight + 200")):
+        explorer.resize(*size)
+        explorer.get(f"void scrollTo(0, document.body.scrollHeight - {above})")
         covered = explorer.get(
             """[...document.querySelectorAll('.training h2, #curve, .training dd')].filter(e => {
               const b = e.getBoundingClientRect(), [x, y] = [b.x + b.width / 2, b.y + b.height / 2];
@@ -40,7 +38,7 @@ def test_nothing_covers_what_follows_the_plot(visit: Open, width: int, height: i
               return !e.contains(top);
             }).map(e => e.textContent.slice(0, 30))"""
         )
-        assert covered == []
+        assert covered == [], size
 
 
 def test_one_finger_turns_and_two_zoom_and_move(visit: Open) -> None:
@@ -90,25 +88,26 @@ def test_a_swipe_beside_the_plot_scrolls(visit: Open) -> None:
     explorer.wait("before => scrollY > before + 50", before)
 
 
-@pytest.mark.parametrize("width", [1440, 390, 320])
-def test_axis_titles_and_ticks_are_in_view(visit: Open, width: int) -> None:
-    explorer = visit(width=width, height=844)
-    box = explorer.box("#plot")
-    texts = explorer.get("explorer.plot.texts()")
-    for text in texts:
-        assert 0 <= text["left"] < text["right"] <= box["width"], text
-        assert 0 <= text["top"] < text["bottom"] <= box["height"], text
-    for one, other in itertools.combinations(texts, 2):
-        apart = (
-            one["right"] <= other["left"]
-            or other["right"] <= one["left"]
-            or one["bottom"] <= other["top"] + 1
-            or other["bottom"] <= one["top"] + 1
-        )
-        assert apart, (one, other)
-    said = [text["text"] for text in texts]
-    assert {"z1", "z2", "z3"} <= set(said)
-    assert len(said) >= 3 + 6, "two ticks an axis, at least"
+def test_axis_titles_and_ticks_are_in_view(visit: Open) -> None:
+    explorer = visit()
+    for width in (1440, 390, 320):
+        explorer.resize(width, 844)
+        box = explorer.box("#plot")
+        texts = explorer.get("explorer.plot.texts()")
+        for text in texts:
+            assert 0 <= text["left"] < text["right"] <= box["width"], text
+            assert 0 <= text["top"] < text["bottom"] <= box["height"], text
+        for one, other in itertools.combinations(texts, 2):
+            apart = (
+                one["right"] <= other["left"]
+                or other["right"] <= one["left"]
+                or one["bottom"] <= other["top"] + 1
+                or other["bottom"] <= one["top"] + 1
+            )
+            assert apart, (width, one, other)
+        said = [text["text"] for text in texts]
+        assert {"z1", "z2", "z3"} <= set(said)
+        assert len(said) >= 3 + 6, "two ticks an axis, at least"
 
 
 @pytest.mark.parametrize(
@@ -275,14 +274,14 @@ def test_markers_of_two_classes_differ_in_shape_on_plot_and_pad(visit: Open, run
             assert (one ^ other).sum() >= 4, "more than their color tells them apart"
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844), (1024, 700)])
 @pytest.mark.parametrize("latent_size", [3, 2, 5])
 def test_the_first_view_holds_the_points_and_is_full_of_them(
-    visit: Open, made: Callable[..., Made], run: Made, width: int, height: int, latent_size: int
+    visit: Open, made: Callable[..., Made], run: Made, latent_size: int
 ) -> None:
-    explorer = visit(run if latent_size == 3 else made(latent_size=latent_size), width=width, height=height)
-    box = explorer.box("#plot")
-    for epoch in (3, 0):
+    explorer = visit(run if latent_size == 3 else made(latent_size=latent_size))
+    for size, epoch in itertools.product(((1440, 900), (390, 844), (1024, 700)), (3, 0)):
+        explorer.resize(*size)
+        box = explorer.box("#plot")
         explorer.set(f"{{epoch: {epoch}}}")
         on_screen = places(explorer)
         assert all(inside((x, y), box) for x, y in on_screen)
@@ -378,21 +377,21 @@ def test_any_three_dimensions_can_be_on_the_axes(visit: Open, made: Callable[...
     assert again.state("axes") == ["z5", "z2", "pc1"]
 
 
-@pytest.mark.parametrize("width", [1440, 1024, 390, 320])
-def test_nothing_in_the_legend_covers_anything(visit: Open, width: int) -> None:
-    explorer = visit(width=width, height=844)
-    explorer.show("#legend")
-    explorer.tab.move(*explorer.middle("#legend .class:nth-child(2)"))
-    boxes = explorer.get(
-        "[...document.querySelectorAll('#legend button')].filter(e => e.checkVisibility({opacityProperty: true}))"
-        ".map(e => { const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom, e.textContent]; })"
-    )
-    assert len(boxes) >= 20
-    for (left, top, right, bottom, one), (left_, top_, right_, bottom_, other) in itertools.combinations(boxes, 2):
-        assert right <= left_ + 0.5 or right_ <= left + 0.5 or bottom <= top_ + 0.5 or bottom_ <= top + 0.5, (
-            one,
-            other,
+def test_nothing_in_the_legend_covers_anything(visit: Open) -> None:
+    explorer = visit()
+    for width in (1440, 1024, 390, 320):
+        explorer.resize(width, 844)
+        explorer.show("#legend")
+        explorer.tab.move(*explorer.middle("#legend .class:nth-child(2)"))
+        boxes = explorer.get(
+            "[...document.querySelectorAll('#legend button')].filter(e => e.checkVisibility({opacityProperty: true}))"
+            ".map(e => [e.getBoundingClientRect(), e.textContent])"
+            ".map(([b, text]) => [b.left, b.top, b.right, b.bottom, text])"
         )
+        assert len(boxes) >= 20
+        for (left, top, right, bottom, one), (left_, top_, right_, bottom_, other) in itertools.combinations(boxes, 2):
+            beside = right <= left_ + 0.5 or right_ <= left + 0.5
+            assert beside or bottom <= top_ + 0.5 or bottom_ <= top + 0.5, (width, one, other)
 
 
 def test_a_hidden_class_has_no_ring_lines_or_neighbors(visit: Open, run: Made) -> None:

@@ -516,8 +516,7 @@ def test_a_drawing_is_encoded_as_it_grows(visit: Open) -> None:
     box = explorer.box("#own")
     x, y = box["x"] + box["width"] / 2, box["y"]
     explorer.drag((x, y + 20), (x, y + 60), (x, y + 90))
-    explorer.wait("explorer.state.own !== null")
-    explorer.settle()
+    explorer.wait("explorer.state.own?.pixels[28 * 15 + 14] > 0.5")
     first = explorer.state("own")
     seen = canvas(explorer, "#own-seen")[..., 0].astype(float)
     assert seen[8:16, 14].min() > 128, "the stroke"

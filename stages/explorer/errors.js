@@ -101,6 +101,7 @@ function rowOf(label, mix) {
 }
 
 let errorsAsked = 0;
+let errorsShown = Promise.resolve();
 
 // Not before the page has answered to what changed.
 async function showErrors() {
@@ -196,5 +197,5 @@ function buildErrors() {
   element("color-error").onclick = () => set({ color: state.color === "error" ? "class" : "error" });
   if (present.length < 2) element("errors-classes").hidden = true;
   watch(["color", "epoch", "theme"], showColoring);
-  watch(["epoch", "theme", "group"], showErrors);
+  watch(["epoch", "theme", "group"], () => (errorsShown = showErrors()));
 }

@@ -196,10 +196,11 @@ function drawPlot(all = true) {
   drawMarks();
 }
 
-// Until nothing is left to draw.
+// Until nothing is left to draw, and the fragment says what is shown.
 async function settled() {
+  await errorsShown;
   while (stale || moving) await (stale ? painted : new Promise(requestAnimationFrame));
-  await new Promise((done) => setTimeout(done, REMEMBER_MS + 50));
+  if (timer) writeFragment();
 }
 
 const MOVE_MS = 450;

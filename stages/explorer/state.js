@@ -62,7 +62,13 @@ let timer = 0;
 // Browsers refuse too many changes of the address in a short time.
 function remember() {
   clearTimeout(timer);
-  timer = setTimeout(() => history.replaceState(null, "", `#${fragment()}`), REMEMBER_MS);
+  timer = setTimeout(writeFragment, REMEMBER_MS);
+}
+
+function writeFragment() {
+  clearTimeout(timer);
+  timer = 0;
+  history.replaceState(null, "", `#${fragment()}`);
 }
 
 function numbers(text, length) {

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from stages.shared.arrays import Float32, Uint8, batches
+from stages.shared.arrays import Float32, Uint8, batches, sample_rows
 from stages.shared.model.autoencoder import scale
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ class PcaBaseline:
 
         pixels = images[0].size
         most = max(2, _PCA_BYTES // (4 * pixels))
-        if len(images) > most:
-            images = images[np.sort(np.random.default_rng(seed).choice(len(images), most, replace=False))]
+        images = sample_rows(images, most, seed)
         solver = "covariance_eigh" if pixels <= _EXACT_PIXELS else "randomized"
         pca = PCA(min(components, len(images), pixels), svd_solver=solver, random_state=seed % 2**32)
         # Where nothing varies, the share of variance explained, which is not used here, is 0/0.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.shared.arrays import Float64, Uint8, batches
+from stages.shared.arrays import Float64, Uint8, batches, sample_rows
 from stages.shared.model.autoencoder import scale
 from stages.shared.scores.baselines import Codec
 from stages.shared.scores.metrics import reconstruction_errors
@@ -30,7 +30,7 @@ def by_svm(normal: Uint8, seed: int) -> Score:
     """
     from sklearn.svm import OneClassSVM
 
-    svm = OneClassSVM().fit(scale(_draw(normal, _SVM_IMAGES, seed)))
+    svm = OneClassSVM().fit(scale(sample_rows(normal, _SVM_IMAGES, seed)))
 
     def score(images: Uint8) -> Float64:
         parts = [svm.score_samples(scale(images[batch])) for batch in batches(len(images), images[0].size)]
@@ -47,19 +47,13 @@ def by_neighbor(normal: Uint8, seed: int) -> Score:
     from sklearn.neighbors import NearestNeighbors
 
     most = max(1, _NEIGHBOR_BYTES // (4 * normal[0].size))
-    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(scale(_draw(normal, most, seed)))
+    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(scale(sample_rows(normal, most, seed)))
 
     def score(images: Uint8) -> Float64:
         parts = [search.kneighbors(scale(images[batch]))[0][:, 0] for batch in batches(len(images), images[0].size)]
         return np.concatenate(parts).astype(np.float64)
 
     return score
-
-
-def _draw(images: Uint8, most: int, seed: int) -> Uint8:
-    if len(images) <= most:
-        return images
-    return images[np.sort(np.random.default_rng(seed).choice(len(images), most, replace=False))]
 
 
 class Detection(NamedTuple):
