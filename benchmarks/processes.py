@@ -60,11 +60,17 @@ def measure(seconds: float) -> None:
 
 
 def run(processes: int, seconds: float) -> list[float]:
-    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, "-m", *launcher, "-m", "benchmarks.processes", "--seconds", str(seconds), "--measure"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    """Images a second; one process has its threads wait as `train` does on free cores (shared/process/waiting.py)."""
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    command = [sys.executable, "-m", *(launcher if processes > 1 else [])]
+    waiting = {"OMP_NUM_THREADS": "1"} if processes > 1 else {"OMP_PROC_BIND": "true"}
     result = subprocess.run(
-        command, cwd=Path(__file__).parent.parent, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        [*command, "benchmarks.processes", "--seconds", str(seconds), "--measure"],
+        cwd=Path(__file__).parent.parent,
+        env=os.environ | waiting,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     return json.loads(result.stdout)
 
