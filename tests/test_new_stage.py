@@ -99,7 +99,7 @@ def test_a_stage_added_by_the_guide_passes(tmp_path: Path) -> None:
     write_stage(tmp_path)
     tests = ["tests/test_pipeline.py", "tests/test_trial.py", "tests/test_commands.py", "-k", f"{OWN} or described"]
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", *tests],
+        [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "--basetemp=temporary", *tests],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,

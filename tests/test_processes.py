@@ -54,7 +54,7 @@ def losses(processes: int, folder: Path) -> list[list[float]]:
     script.write_text(textwrap.dedent(STEPS))
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     result = subprocess.run(
-        [sys.executable, *launcher, script, json.dumps(RECIPES)],
+        [sys.executable, *(launcher if processes > 1 else []), script, json.dumps(RECIPES)],
         cwd=ROOT,
         env=environment({"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}),
         capture_output=True,

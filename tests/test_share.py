@@ -13,6 +13,9 @@ import pytest
 from tests.project import ROOT, Project, environment
 from tests.versioned import IDENTITY, clone, commit, dvc, git, put_in_git
 
+# One server, and one clone to begin with, for all of these: each worker would make its own.
+pytestmark = pytest.mark.xdist_group("share")
+
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true"}
 PORTS = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"]
 PORTS += ["s3.port", "s3.port.grpc"]
@@ -82,37 +85,24 @@ def first(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     return project
 
 
-@pytest.fixture(params=["folder", "s3"])
-def shared(request: pytest.FixtureRequest, first: Project, tmp_path: Path) -> tuple[Project, dict[str, str]]:
-    """A copy of `first` with a remote of that kind, and the environment that the remote needs."""
-    project = first.copy(tmp_path / "first")
-    if request.param == "folder":
-        dvc(project, "remote", "add", "--default", "team", str(tmp_path / "remote"))
-        env = {}
-    else:
-        address = request.getfixturevalue("endpoint")
-        dvc(project, "remote", "add", "--default", "team", f"s3://team/{tmp_path.name}")
-        dvc(project, "remote", "modify", "team", "endpointurl", address)
-        env = KEYS
-    commit(project, "a remote")
-    return project, env
-
-
 def test_another_clone_has_what_is_pushed_and_runs_nothing_that_somebody_has_run(
-    shared: tuple[Project, dict[str, str]], first: Project, tmp_path: Path
+    endpoint: str, first: Project, tmp_path: Path
 ) -> None:
-    project, env = shared
-    dvc(project, "push", env=env)
+    project = first.copy(tmp_path / "first")
+    dvc(project, "remote", "add", "--default", "team", f"s3://team/{tmp_path.name}")
+    dvc(project, "remote", "modify", "team", "endpointurl", endpoint)
+    commit(project, "a remote")
+    dvc(project, "push", env=KEYS)
     other = clone(project, tmp_path / "second")
-    dvc(other, "pull", env=env)
+    dvc(other, "pull", env=KEYS)
     assert outputs(other.root / "data") == outputs(project.root / "data")
     assert other.repro() == set()
 
-    result = project.run("python", str(ROOT / "tools" / "share.py"), env=IDENTITY | env)
+    result = project.run("python", str(ROOT / "tools" / "share.py"), env=IDENTITY | KEYS)
     assert result.returncode == 0, result.stderr
-    dvc(other, "fetch", "--run-cache", env=env)
+    dvc(other, "fetch", "--run-cache", env=KEYS)
     other.edit(OTHER)
-    said = dvc(other, "repro", "--pull", env=env)
+    said = dvc(other, "repro", "--pull", env=KEYS)
     assert "Running stage" not in said
     assert outputs(other.root / "data") == outputs(first.root.parent / "other")
 
