@@ -18,32 +18,53 @@ from tests.project import ROOT, Project, environment
 from tests.unshare import can_unshare
 
 STEPS = """
-    import json, sys
+    import json, multiprocessing, os, socket, sys
     import numpy as np, torch
     from stages.shared.training.group import joined
     from stages.shared.training.trainer import Trainer
-    torch.set_num_threads(1)
-    noise = np.random.default_rng(0).random((201, 6, 5, 1))
-    images = (255 * noise.cumsum(axis=1) / 6).astype(np.uint8)
-    losses = []
-    with joined(torch.device("cpu")) as group:
-        for recipe in json.loads(sys.argv[1]):
-            found = []
-            losses.append(found)
-            t = Trainer(images, layers=[16, 8], latent_size=3, activation="relu", epochs=2, batch_size=8,
-                        learning_rate=0.01, schedule="one-cycle", seed=1,
-                        device=torch.device("cpu"), group=group, **recipe)
-            def each(batches):
-                before = 0.0
-                for batch in batches:
-                    yield batch
-                    found.append((t.total.item() - before) / len(batch))
-                    before = t.total.item()
-            for _ in range(2):
-                t.epoch(each)
-                found.append(t.test(images[:50]))
-        if group.first:
-            print(json.dumps(losses))
+
+    def train():
+        torch.set_num_threads(1)
+        noise = np.random.default_rng(0).random((201, 6, 5, 1))
+        images = (255 * noise.cumsum(axis=1) / 6).astype(np.uint8)
+        losses = []
+        with joined(torch.device("cpu")) as group:
+            for recipe in json.loads(sys.argv[2]):
+                found = []
+                losses.append(found)
+                t = Trainer(images, layers=[16, 8], latent_size=3, activation="relu", epochs=2, batch_size=8,
+                            learning_rate=0.01, schedule="one-cycle", seed=1,
+                            device=torch.device("cpu"), group=group, **recipe)
+                def each(batches):
+                    before = 0.0
+                    for batch in batches:
+                        yield batch
+                        found.append((t.total.item() - before) / len(batch))
+                        before = t.total.item()
+                for _ in range(2):
+                    t.epoch(each)
+                    found.append(t.test(images[:50]))
+            if group.first:
+                print(json.dumps(losses))
+
+    def join(rank):
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+        train()
+
+    count = sys.argv[1]
+    if count == "1":
+        train()
+    else:  # as torchrun has it, but PyTorch, which takes its time, is imported once
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free.getsockname()[1]))
+        os.environ.update(WORLD_SIZE=count, LOCAL_WORLD_SIZE=count)
+        fork = multiprocessing.get_context("fork")
+        processes = [fork.Process(target=join, args=[rank]) for rank in range(int(count))]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        sys.exit(max(abs(process.exitcode) for process in processes))
 """
 RECIPES = [{"optimizer": "adam"}, {"optimizer": "sgd", "noise": 0.3}]
 
@@ -52,9 +73,8 @@ def losses(processes: int, folder: Path) -> list[list[float]]:
     """By each recipe, of each of 52 steps, the last batches being of one image, and of two tests."""
     script = folder / "steps.py"
     script.write_text(textwrap.dedent(STEPS))
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     result = subprocess.run(
-        [sys.executable, *(launcher if processes > 1 else []), script, json.dumps(RECIPES)],
+        [sys.executable, script, str(processes), json.dumps(RECIPES)],
         cwd=ROOT,
         env=environment({"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}),
         capture_output=True,

@@ -1,10 +1,9 @@
 """A scratch pipeline in git, and clones of it, as people have them who work on one together."""
 
+import shutil
 from pathlib import Path
 
-import yaml
-
-from tests.project import Project
+from tests.project import PIPELINE, ROOT, Project
 
 IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.com"}
 IDENTITY |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
@@ -23,12 +22,12 @@ def dvc(project: Project, *arguments: str, env: dict[str, str] | None = None) ->
 
 def put_in_git(project: Project) -> Project:
     """The finished pipeline in a git repository, committed as a user would."""
-    stages = yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"].values()
-    entries = [entry for stage in stages for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    kinds = "outs", "metrics", "plots"
+    entries = [entry for stage in PIPELINE.values() for kind in kinds for entry in stage.get(kind, [])]
     (project.root / ".gitignore").write_text("".join([*map(ignored, entries), "__pycache__\n", ".partial*\n"]))
     (project.root / ".dvc" / ".gitignore").write_text("/cache\n/tmp\n/config.local\n")
     git(project, "init", "--quiet", "--initial-branch", "main")
-    dvc(project, "config", "--unset", "core.no_scm")
+    shutil.copy(ROOT / ".dvc/config", project.root / ".dvc")  # which knows of git
     commit(project, "first")
     return project
 
