@@ -18,7 +18,7 @@ import yaml
 
 from tests.begin import begin
 from tests.conftest import State
-from tests.faults.marks import all_but
+from tests.faults.marks import all_but, faults
 from tests.project import ALL, ROOT, SMALL, Project, merge
 
 VALUES = merge(yaml.safe_load((ROOT / "params.yaml").read_text()), SMALL)
@@ -234,6 +234,7 @@ def test_dvc_notices_a_flip_that_no_format_shows_and_brings_the_right_bytes_back
     assert "up to date" in project.run("dvc", "status", "dvc.yaml", check=True).stdout
 
 
+@faults
 def test_without_the_cache_the_right_bytes_are_made_again(project: Project) -> None:
     before = project.contents()
     shutil.rmtree(project.root / ".dvc" / "cache")

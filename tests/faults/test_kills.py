@@ -61,7 +61,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     torture = bool(metafunc.config.getoption("--torture"))
     if "kill" in metafunc.fixturenames:
         cases = kills(torture)
-        kept = [next(kill for kill in cases if kill.way == way) for way in ("SIGINT all", "SIGKILL all")]
+        kept = [next(kill for kill in cases if kill.way == "SIGKILL all")]
         metafunc.parametrize("kill", all_but(kept, cases), ids=str)
     if "share" in metafunc.fixturenames:
         moments = interrupts(torture)

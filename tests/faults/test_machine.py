@@ -89,6 +89,7 @@ def test_a_network_larger_than_memory(project: Project) -> None:
     assert project.contents() == before
 
 
+@faults
 def test_a_clock_set_back(project: Project) -> None:
     whole, later = project.contents(), time.time() + 10 * 365 * 24 * 3600
     for path in project.root.rglob("*"):

@@ -493,6 +493,7 @@ def test_the_originals_from_an_http_mirror_that_the_user_names(behaviour: str, p
     assert not list((project.root / "data/download").glob(".partial*"))
 
 
+@faults
 def test_what_was_fetched_once_needs_no_network(project: Project) -> None:
     """An edit of params that this data set doesn't use runs the download again, without a mirror."""
     result = run_download(project, str(originals()))
