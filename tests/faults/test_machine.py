@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.faults.marks import all_but, faults
 from tests.project import ALL, ROOT, STAGES, Project, environment
@@ -185,6 +186,14 @@ def test_a_stage_twice_at_once(stage: str, project: Project) -> None:
         assert run.returncode == 0 or f"data/{stage}: another run is writing here" in text, text
     assert any(run.returncode == 0 for run in runs)
     assert project.contents() == whole
+
+
+def test_a_stage_that_another_run_is_at_for_long(project: Project) -> None:
+    before = project.contents()
+    with FileLock(project.root / "data/plot/.partial.lock"):
+        result = project.stage("plot")
+    assert_one_line(result, "data/plot: another run is writing here")
+    assert {path: content for path, content in project.contents().items() if ".partial" not in path} == before
 
 
 def test_an_archive_without_git(finished: Project, tmp_path: Path) -> None:

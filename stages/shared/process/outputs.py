@@ -29,7 +29,8 @@ def outputs(folder: Path, wait_seconds: float = 5) -> Iterator[Path]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with named(folder), FileLock(lock, timeout=wait_seconds), cleaned(clean):
+        # The lock first: to `named`, its Timeout is one more error of the system's.
+        with FileLock(lock, timeout=wait_seconds), named(folder), cleaned(clean):
             _remove(work)
             work.mkdir()
             yield work
