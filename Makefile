@@ -22,7 +22,7 @@ help:
 	@echo 'make s3       set up for a DVC remote of that kind; make ssh, make webdav likewise'
 	@echo 'make share    push all that has been run here to the DVC remote, for others not to run it again'
 	@echo 'make site     make repro, then its page and its model in site/, to publish'
-	@echo 'make test     set up, then the tests, with one of each kind of fault'
+	@echo 'make test     set up, then the tests, with the quick ones of the faults'
 	@echo 'make faults   the other tests that break things on purpose, which take longer'
 	@echo 'make torture  every test, the faults in their long form'
 	@echo 'make lint     ruff and mypy'

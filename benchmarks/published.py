@@ -22,7 +22,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.data import Data, load
 from benchmarks.measure import machine, table
-from benchmarks.recipes import command
+from benchmarks.recipes import SMOOTH, WIDE, command
 from stages.shared.arrays import Float32, Uint8, Uint16
 from stages.shared.model.autoencoder import Autoencoder, scale
 from stages.shared.scores import metrics
@@ -35,27 +35,32 @@ SEEDS = range(3)
 HELD_OUT = 10_000  # training images, the last, as Sainburg et al. do
 STEPS, STARTS_FROM = 20, 2000  # of `evaluate.refine`, and the training latents that its starts are among
 
-CYCLE = {"schedule": "one-cycle", "activation": "silu", "learning_rate": 0.003}
-FLAT = CYCLE | {"latent_size": 2, "validation": HELD_OUT, "epochs": 10, "batch_size": 128}
-WIDE = FLAT | {"learning_rate": 0.002, "epochs": 30}
+FLAT = SMOOTH | {
+    "learning_rate": 0.003,
+    "latent_size": 2,
+    "validation": HELD_OUT,
+    "epochs": 10,
+    "batch_size": 128,
+}
+FLAT_WIDE = FLAT | WIDE
 CANDIDATES: dict[str, dict[str, Any]] = {  # one is chosen by the held-out images
     "m0": FLAT | {"layers": [512, 256, 64]},
     "m0.1": FLAT | {"layers": [512, 256, 64], "noise": 0.1},
-    "w0.1": FLAT | {"layers": [1024, 512, 256], "learning_rate": 0.002, "noise": 0.1},
+    "w0.1": FLAT_WIDE | {"epochs": 10, "noise": 0.1},
     "mdeep": FLAT | {"layers": [512, 256, 128, 64]},
     "d6": FLAT | {"layers": [512, 256, 256, 128, 128, 64]},
     "m64": FLAT | {"layers": [512, 256, 64], "batch_size": 64},
     "m64relu": FLAT | {"layers": [512, 256, 64], "batch_size": 64, "activation": "relu"},
-    "w64": FLAT | {"layers": [1024, 512, 256], "learning_rate": 0.002, "batch_size": 64, "epochs": 15, "noise": 0.05},
+    "w64": FLAT_WIDE | {"epochs": 15, "batch_size": 64, "noise": 0.05},
     "f1": FLAT | {"layers": [512, 256, 128, 64], "batch_size": 64, "epochs": 30},
-    "x30": WIDE | {"layers": [1024, 512, 256, 128, 64]},
-    "w30": WIDE | {"layers": [1024, 512, 256]},
-    "wn30": WIDE | {"layers": [1024, 512, 256], "noise": 0.1},
-    "wn30.2": WIDE | {"layers": [1024, 512, 256], "noise": 0.2},
-    "wn30b64": WIDE | {"layers": [1024, 512, 256], "noise": 0.1, "batch_size": 64},
-    "wn60": WIDE | {"layers": [1024, 512, 256], "noise": 0.1, "epochs": 60},
+    "x30": FLAT_WIDE | {"epochs": 30, "layers": [1024, 512, 256, 128, 64]},
+    "w30": FLAT_WIDE | {"epochs": 30},
+    "wn30": FLAT_WIDE | {"epochs": 30, "noise": 0.1},
+    "wn30.2": FLAT_WIDE | {"epochs": 30, "noise": 0.2},
+    "wn30b64": FLAT_WIDE | {"epochs": 30, "batch_size": 64, "noise": 0.1},
+    "wn60": FLAT_WIDE | {"epochs": 60, "noise": 0.1},
 }
-DEEP = CYCLE | {"latent_size": 3, "layers": [1024, 512, 256], "batch_size": 128, "epochs": 20, "learning_rate": 0.002}
+DEEP = WIDE | {"latent_size": 3}
 
 Figures = dict[str, float]  # by their names
 

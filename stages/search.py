@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.shared.arrays import Int64, Uint8, Uint16
-from stages.shared.figure import frame, new_figure, show_grid, write_png
+from stages.shared.figure import GAP, frame, new_figure, show_grid, write_png
 from stages.shared.formats import write_csv, write_json
 from stages.shared.images.dataset import SPLITS, Dataset, Labelled, images_file
 from stages.shared.model.autoencoder import MODEL, Autoencoder
@@ -118,7 +118,8 @@ def draw_hits(of: Dataset, found: Mapping[str, Index], train: Labelled, queries:
     hits = min(HITS, len(train.images))
     height, width, _ = queries.images.shape[1:]
     figure = new_figure(1.2 * hits + 3, 0.6 * len(some) * height / width + 1.3, "constrained")
-    left, *others = figure.subplots(1, 3, width_ratios=[1, hits, hits], gridspec_kw={"wspace": 0.05})
+    ratios = [width, *[hits * (width + GAP) - GAP] * 2]  # one scale for all, so that rows stay in line
+    left, *others = figure.subplots(1, 3, width_ratios=ratios, gridspec_kw={"wspace": 0.05})
     show_grid(left, queries.images[some][:, np.newaxis] / 255, names, [""])
     titles, framed = {left: "query"}, False
     for axes, method, text in zip(others, (OURS, PIXELS), ("the autoencoder", "the pixels"), strict=True):

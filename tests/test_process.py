@@ -108,7 +108,7 @@ def versioned(project: Project) -> Project:
     return put_in_git(project)
 
 
-EDITS = [("train", {"batch_size": 301}), ("plot", {"colormap": "x"})]
+EDITS = [("train", {"activation": "tanh"}), ("train", {"batch_size": 301}), ("plot", {"colormap": "x"})]
 
 
 def test_a_refused_value_says_how_to_get_the_outputs_back(versioned: Project) -> None:

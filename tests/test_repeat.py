@@ -40,8 +40,9 @@ def test_two_whole_runs(setting: dict[str, str], finished: Project, tmp_path: Pa
 
 
 @faults
-def test_training_with_two_threads(project: Project, torture: bool) -> None:
-    project.edit({"train": {"threads": 2, "schedule": "one-cycle"}})
+@pytest.mark.parametrize("threads", [1, 2])
+def test_training_with_so_many_threads(threads: int, project: Project, torture: bool) -> None:
+    project.edit({"train": {"threads": threads, "schedule": "one-cycle"}})
     runs = []
     for _ in range(5 if torture else 2):
         shutil.rmtree(project.root / "data" / "train")

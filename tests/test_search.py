@@ -151,7 +151,11 @@ def test_refuses_in_words(folder: Path) -> None:
 
 def test_dvc_runs_it_and_draws_its_plot(project: Project) -> None:
     assert project.repro("uses/dvc.yaml:search") == {"search"}
+    first = project.contents("data/search")
     assert project.repro("uses/dvc.yaml:search") == set()
+    project.edit({"search": {"seed": 1}})
+    assert project.repro("uses/dvc.yaml:search") == {"search"}
+    assert project.contents("data/search") != first
     shown = json.loads(project.run("dvc", "plots", "show", "--json", check=True).stdout)
     assert not [error for error in shown.get("errors", []) if error["name"].startswith("data/search")]
     (plot,) = shown["data"]["data/search/search.csv"]

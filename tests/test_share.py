@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.marks import all_but
 from tests.project import ROOT, Project, environment
 from tests.versioned import IDENTITY, clone, commit, dvc, git, put_in_git
 
@@ -85,24 +86,37 @@ def first(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     return project
 
 
-def test_another_clone_has_what_is_pushed_and_runs_nothing_that_somebody_has_run(
-    endpoint: str, first: Project, tmp_path: Path
-) -> None:
+@pytest.fixture(params=all_but(["s3"], ["folder", "s3"]))
+def shared(request: pytest.FixtureRequest, first: Project, tmp_path: Path) -> tuple[Project, dict[str, str]]:
+    """A copy of `first` with a remote of that kind, and the environment that the remote needs."""
     project = first.copy(tmp_path / "first")
-    dvc(project, "remote", "add", "--default", "team", f"s3://team/{tmp_path.name}")
-    dvc(project, "remote", "modify", "team", "endpointurl", endpoint)
+    if request.param == "folder":
+        dvc(project, "remote", "add", "--default", "team", str(tmp_path / "remote"))
+        env = {}
+    else:
+        address = request.getfixturevalue("endpoint")
+        dvc(project, "remote", "add", "--default", "team", f"s3://team/{tmp_path.name}")
+        dvc(project, "remote", "modify", "team", "endpointurl", address)
+        env = KEYS
     commit(project, "a remote")
-    dvc(project, "push", env=KEYS)
+    return project, env
+
+
+def test_another_clone_has_what_is_pushed_and_runs_nothing_that_somebody_has_run(
+    shared: tuple[Project, dict[str, str]], first: Project, tmp_path: Path
+) -> None:
+    project, env = shared
+    dvc(project, "push", env=env)
     other = clone(project, tmp_path / "second")
-    dvc(other, "pull", env=KEYS)
+    dvc(other, "pull", env=env)
     assert outputs(other.root / "data") == outputs(project.root / "data")
     assert other.repro() == set()
 
-    result = project.run("python", str(ROOT / "tools" / "share.py"), env=IDENTITY | KEYS)
+    result = project.run("python", str(ROOT / "tools" / "share.py"), env=IDENTITY | env)
     assert result.returncode == 0, result.stderr
-    dvc(other, "fetch", "--run-cache", env=KEYS)
+    dvc(other, "fetch", "--run-cache", env=env)
     other.edit(OTHER)
-    said = dvc(other, "repro", "--pull", env=KEYS)
+    said = dvc(other, "repro", "--pull", env=env)
     assert "Running stage" not in said
     assert outputs(other.root / "data") == outputs(first.root.parent / "other")
 
