@@ -61,7 +61,7 @@ class Baseline:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        return loss.item()
+        return float(loss)
 
     @torch.no_grad()
     def test_loss(self) -> float:

@@ -36,11 +36,12 @@ def load() -> Data:
 
 
 def _downloaded(dataset: Dataset) -> Data:
-    arrays = []
-    for split in ("train", "test"):
-        images = read_images(split)
-        arrays += [images, read_labels(split, len(images), len(dataset.classes))]
-    return Data(dataset.name, dataset.classes, *arrays)
+    train, test = read_images("train"), read_images("test")
+    train_labels = read_labels("train", len(train), len(dataset.classes))
+    test_labels = read_labels("test", len(test), len(dataset.classes))
+    assert train_labels is not None
+    assert test_labels is not None
+    return Data(dataset.name, dataset.classes, train, train_labels, test, test_labels)
 
 
 def tile(images: Uint8, count: int, path: Path) -> None:

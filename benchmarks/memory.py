@@ -36,7 +36,7 @@ STAGES: list[tuple[str, dict[str, Any]]] = [
     ("evaluate", {"sample": 10_000}),
 ]
 # Train and test images, the pixels of a side, and params that differ from the defaults.
-SETS = {
+SETS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
     "2,000,000 of 28 x 28, grey": (1_900_000, 100_000, 28, {"batch_size": 256, "epochs": 1}),
     "200,000 of 128 x 128, RGB": (190_000, 10_000, 128, {"batch_size": 256, "epochs": 1, "layers": [16, 12]}),
 }
@@ -133,7 +133,7 @@ def main() -> None:
     for name in arguments.only or SETS:
         train, test, side, recipe = SETS[name]
         with TemporaryDirectory(dir=arguments.scratch) as folder:
-            counts = [int(count * arguments.share) for count in (train, test)]
+            counts = int(arguments.share * train), int(arguments.share * test)
             for row in measure(Path(folder), *counts, side, recipe, arguments.stages):
                 rows.append([name, *row])
                 print(rows[-1], flush=True)

@@ -72,7 +72,8 @@ def run(processes: int, seconds: float) -> list[float]:
         text=True,
         check=True,
     )
-    return json.loads(result.stdout)
+    measured: list[float] = json.loads(result.stdout)
+    return measured
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ UMAP's rows want one package more: pip install umap-learn.
 import argparse
 import statistics
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -176,7 +176,7 @@ def umap_sides(data: Data, folder: Path) -> tuple[Side, Side]:
         return known, Side(data.test_images, data.test_labels, latents["test"])
 
 
-def rows_of(runs: Sequence[Figures], others: dict[str, Sequence[Figures]], names: Sequence[str]) -> str:
+def rows_of(runs: Sequence[Figures], others: Mapping[str, Sequence[Figures]], names: Sequence[str]) -> str:
     """A table of ours and the others', and in what each of the others is ahead."""
     ours = {name: statistics.mean(run[name] for run in runs) for name in names}
     rows = [[f"**ours**, {len(runs)} seed{'s' if len(runs) > 1 else ''}", *cells(runs, names), ""]]
@@ -246,7 +246,7 @@ def moor(flat: Sequence[Figures]) -> str:
 
 def three(deep: Sequence[Sequence[Figures]], umap: Sequence[Figures]) -> str:
     encoded, refined = zip(*deep, strict=True)
-    others = {f"the same, test latents refined (`evaluate.refine={STEPS}`)": refined}
+    others: dict[str, Sequence[Figures]] = {f"the same, test latents refined (`evaluate.refine={STEPS}`)": refined}
     if umap:
         others[f"UMAP (umap-learn {version('umap-learn')}), 1 seed"] = umap
     rows = rows_of(encoded, others, ["10-NN", "trustworthiness", "MSE"])

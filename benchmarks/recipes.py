@@ -78,7 +78,8 @@ def judge(autoencoder: Autoencoder, refined: bool) -> list[evaluate.Scores]:
     p = evaluate.Params.model_validate(defaults | {"refine": REFINED})
     latents = evaluate.Latents.of(autoencoder, train_set, test)
     found = [latents, latents.refined(p, autoencoder, test.images)] if refined else [latents]
-    return [evaluate.score(p, autoencoder, train_set, test, each, len(of.classes)) for each in found]
+    sample = evaluate.Sample.draw(p, test.images)
+    return [evaluate.score(p, autoencoder, train_set, test, sample, each, len(of.classes)) for each in found]
 
 
 def products(changes: dict[str, Any]) -> int:
@@ -131,8 +132,8 @@ def main() -> None:
             widest = budget == list(RECIPES)[-1]
             tried = [best, 0] if candidates[0] == {} and best else [best]  # the default beside what was chosen
             for place in tried:
-                scores = [pool.submit(judge, autoencoder, widest) for autoencoder, _, _ in results[place]]
-                chosen.append((candidates[place], [run.result() for run in scores]))
+                judged = [pool.submit(judge, autoencoder, widest) for autoencoder, _, _ in results[place]]
+                chosen.append((candidates[place], [run.result() for run in judged]))
     rows = []
     for changes, by_seed in chosen:
         for kind, scores in zip(["", ", each test latent refined"], zip(*by_seed, strict=True), strict=False):

@@ -28,6 +28,7 @@ RESTORE: dict[str, dict[str, Any]] = {
 }
 FIGURES = "psnr_db", "ssim"
 Figures = dict[str, Any]
+Splits = tuple[Labelled, Labelled]
 
 
 def spread(values: Iterable[float]) -> str:
@@ -48,7 +49,7 @@ def by_method(runs: list[Figures], methods: Iterable[str], names: Iterable[str])
     ]
 
 
-def detection(of: Dataset, splits: list[Labelled], params: Mapping[str, Any], seeds: range) -> None:
+def detection(of: Dataset, splits: Splits, params: Mapping[str, Any], seeds: range) -> None:
     """A table for each way to be normal and size."""
     for normal, size in DETECT:
         runs, methods = [], []
@@ -64,7 +65,7 @@ def detection(of: Dataset, splits: list[Labelled], params: Mapping[str, Any], se
         print(f"`normal: {normal}`, {size} latents:\n\n{text}", end="\n\n", flush=True)
 
 
-def retrieval(of: Dataset, splits: list[Labelled], params: Mapping[str, Any], seeds: range) -> None:
+def retrieval(of: Dataset, splits: Splits, params: Mapping[str, Any], seeds: range) -> None:
     """A table for each recipe."""
     train, test = splits
     for name, changes in SEARCH.items():
@@ -84,7 +85,7 @@ def retrieval(of: Dataset, splits: list[Labelled], params: Mapping[str, Any], se
         print(f"The recipe {name}:\n\n{table(header, rows)}", end="\n\n", flush=True)
 
 
-def restoration(of: Dataset, splits: list[Labelled], params: Mapping[str, Any], seeds: range) -> None:
+def restoration(of: Dataset, splits: Splits, params: Mapping[str, Any], seeds: range) -> None:
     """A table for each recipe and amount: PSNR and SSIM of every method."""
     train, test = splits
     for name, changes in RESTORE.items():
@@ -115,8 +116,11 @@ def main() -> None:
     params["train"]["threads"] = 1  # the same last digits, whatever else the machine does
     torch.set_num_threads(1)
     data = load()
-    pairs = ((data.train_images, data.train_labels), (data.test_images, data.test_labels))
-    splits = [Labelled(*(array[: int(arguments.share * len(array))] for array in pair)) for pair in pairs]
+    train, test = (slice(int(arguments.share * len(of))) for of in (data.train_images, data.test_images))
+    splits = (
+        Labelled(data.train_images[train], data.train_labels[train]),
+        Labelled(data.test_images[test], data.test_labels[test]),
+    )
     of = Dataset(data.dataset, data.classes)
     print(f"{of.name}, {len(splits[0].images)} training and {len(splits[1].images)} test images")
     print(f"\n{machine(torch.device('cpu'))}", end="\n\n", flush=True)

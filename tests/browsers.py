@@ -59,11 +59,31 @@ class Explorer:
         """Wait until what was asked for is drawn, and the fragment is up to date."""
         self.get("explorer.settled()")
 
+    def frame(self) -> None:
+        """Wait until the browser has drawn a whole frame, and told the page of what is new with it."""
+        self.get("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     def resize(self, width: int, height: int) -> None:
         """Give the window that size, and see the page laid out anew."""
         self.tab.resize(width, height)
         self.wait("([width, height]) => innerWidth === width && innerHeight === height", [width, height])
-        self.get("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.frame()
+        self.settle()
+
+    def fresh(self, fragment: str = "") -> None:
+        """Have a page that was used show what a new one would."""
+        self.tab.move(2, 2)
+        self.get("(document.activeElement.blur(), scrollTo(0, 0))")
+        self.go(fragment)
+
+    def go(self, fragment: str) -> None:
+        """Have the open page show what the fragment says."""
+        self.get(
+            "(fragment) => new Promise((done) => {"
+            "addEventListener('hashchange', () => done(), { once: true });"
+            "location.hash = `${fragment}&at=${performance.now()}`; })",
+            fragment.removeprefix("#"),
+        )
         self.settle()
 
     def set(self, script: str) -> None:

@@ -8,10 +8,9 @@ from typing import Protocol
 
 import pytest
 import torch
-from filelock import FileLock
 from threadpoolctl import threadpool_limits
 
-from tests.project import USES, Project
+from tests.project import USES, Project, made_once
 
 pytest_plugins = ["tests.explorer_fixtures"]
 
@@ -54,19 +53,6 @@ def used(finished: Project, tmp_path_factory: pytest.TempPathFactory, worker_id:
         finished.copy(root).repro("uses/dvc.yaml")
 
     return made_once("used", make, tmp_path_factory, worker_id)
-
-
-def made_once(
-    name: str, make: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory, worker_id: str
-) -> Project:
-    """One for all workers: the first that asks for it makes it, the others wait for that."""
-    own = tmp_path_factory.getbasetemp()
-    folder = (own if worker_id == "master" else own.parent) / name
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            make(own / "making")
-            (own / "making").rename(folder)
-    return Project(folder)
 
 
 @pytest.fixture

@@ -1,28 +1,35 @@
 """What the explorer's tests share: runs of the real stage on made-up inputs, and browsers to open their pages in."""
 
+import hashlib
+import pickle
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.browsers import READY, Explorer, Opener, opener
 from tests.explorer_run import Made, make
-from tests.project import Project
+from tests.project import Project, made_once
 
 Open = Callable[..., Explorer]
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Made]:
-    """Runs the stage, once for each set of options."""
-    known: dict[str, Made] = {}
+def made(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[..., Made]:
+    """Runs the stage, once for each set of options and all workers."""
 
     def get(**options: Any) -> Made:
-        key = repr(sorted(options.items()))
-        if key not in known:
-            known[key] = make(tmp_path_factory.mktemp("explore") / "run", **options)
-            Project(known[key].root).play("explore")
-        return known[key]
+        def build(root: Path) -> None:
+            of = make(root, **options)
+            Project(root).play("explore")
+            (root / "made.pickle").write_bytes(pickle.dumps(of))
+
+        name = hashlib.sha256(repr(sorted(options.items())).encode()).hexdigest()
+        root = made_once(f"explore-{name[:8]}", build, tmp_path_factory, worker_id).root
+        found: Made = pickle.loads((root / "made.pickle").read_bytes())
+        return replace(found, root=root)
 
     return get
 
@@ -37,25 +44,49 @@ def run(made: Callable[..., Made]) -> Made:
     scope="module",  # in one worker each
     params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("chromium", "firefox")],
 )
-def tabs(request: pytest.FixtureRequest) -> Iterator[tuple[str, Opener]]:
+def tabs(request: pytest.FixtureRequest) -> Iterator["Tabs"]:
     with opener(request.param) as open_tab:
-        yield request.param, open_tab
+        yield Tabs(request.param, open_tab)
+
+
+@dataclass
+class Tabs:
+    """A browser's tabs in one test after the other."""
+
+    name: str
+    open_tab: Opener
+    opened: list[tuple[Any, Explorer]] = field(default_factory=list)
+    used: tuple[Any, Explorer] | None = None  # the last test's, in front
+
+    def visit(self, made: Made, fragment: str = "", width: int = 1280, height: int = 900, **options: Any) -> Explorer:
+        """The page of a run. A load takes most of a second: a test's first visit has the tab of the one before."""
+        kind = made.page, *options.items()
+        used, self.used = self.used, None
+        if used and used[0] == kind:
+            explorer = used[1]
+            explorer.resize(width, height)
+            explorer.fresh(fragment)
+        else:
+            if used:
+                used[1].tab.close()
+            explorer = Explorer(self.open_tab(made.page.as_uri() + fragment, width, height, **options), self.name)
+            explorer.wait(READY)
+            assert explorer.get("document.getElementById('problem').textContent") == ""
+            explorer.settle()
+        self.opened.append((kind, explorer))
+        return explorer
+
+    def leave(self) -> None:
+        """Keep the tab in front for the next test: a browser draws no other."""
+        if self.opened:
+            *others, self.used = self.opened
+            self.opened = []
+            for _, explorer in others:
+                explorer.tab.close()
 
 
 @pytest.fixture
-def visit(tabs: tuple[str, Opener], run: Made) -> Iterator[Open]:
+def visit(tabs: Tabs, run: Made) -> Iterator[Open]:
     """Opens the page of a run (the usual one where none is given)."""
-    name, open_tab = tabs
-    opened: list[Explorer] = []
-
-    def go(made: Made = run, fragment: str = "", width: int = 1280, height: int = 900, **options: Any) -> Explorer:
-        explorer = Explorer(open_tab(made.page.as_uri() + fragment, width, height, **options), name)
-        opened.append(explorer)
-        explorer.wait(READY)
-        assert explorer.get("document.getElementById('problem').textContent") == ""
-        explorer.settle()
-        return explorer
-
-    yield go
-    for explorer in opened:
-        explorer.tab.close()
+    yield lambda made=run, *place, **options: tabs.visit(made, *place, **options)
+    tabs.leave()

@@ -6,14 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 PIPELINE, USES = (yaml.safe_load((ROOT / path).read_text())["stages"] for path in ("dvc.yaml", "uses/dvc.yaml"))
@@ -136,3 +138,16 @@ def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in AROUND}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return kept | {"PATH": path, "DVC_NO_ANALYTICS": "1"} | (extra or {})
+
+
+def made_once(
+    name: str, make: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Project:
+    """The project in a folder that all workers share: the first that asks for it makes it, the others wait for that."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            make(own / "making")
+            (own / "making").rename(folder)
+    return Project(folder)

@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from stages.shared.process.errors import InputError
+from tests import browsers
 from tests.browsers import CHROMIUM
 from tests.explorer_run import NAMES, SECTION, Made, edit_json, make
 from tests.project import Project
@@ -43,30 +42,18 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@dataclass
-class Explorer:
+class Explorer(browsers.Explorer):
     """The open page, and shorthand for what tests ask of it."""
 
-    page: Page
-    run: Made
-    heard: list[str]
+    def __init__(self, page: Page, run: Made, heard: list[str]):
+        super().__init__(browsers.ChromiumTab(page), "chromium")
+        self.page, self.run, self.heard = page, run, heard
 
-    def get(self, script: str, argument: Any = None) -> Any:
-        return self.page.evaluate(script, argument)
-
-    def wait(self, script: str, argument: Any = None) -> None:
-        """Wait until the script is true (Playwright's own way evaluates text in the page, which its policy forbids)."""
-        end = time.monotonic() + 30
-        while not self.get(script, argument):
-            assert time.monotonic() < end, f"never true: {script}"
-            time.sleep(0.02)
-
-    def state(self, key: str) -> Any:
-        return self.get("key => { const v = explorer.state[key]; return v instanceof Set ? [...v] : v; }", key)
-
-    def settle(self) -> None:
-        """Wait until what was asked for is drawn, and the fragment is up to date."""
-        self.get("explorer.settled()")
+    def emulate(self, **media: Any) -> None:
+        """Have the page told of other media, which the browser does with its next frame."""
+        self.page.emulate_media(**media)
+        self.frame()
+        self.settle()
 
     def marked(self, name: str) -> NDArray[np.float64]:
         """Where the plot marks something: chosen, neighbors, line or cursor. None of them is [0]."""
@@ -97,17 +84,6 @@ class Explorer:
 
     def view(self) -> Any:
         return self.get("explorer.plot.lens().view")
-
-    def pixel(self, point: int) -> tuple[float, float]:
-        """Where on the screen the point is."""
-        x, y = self.get("point => explorer.plot.screenOf(point)", point)
-        return float(x), float(y)
-
-    def lonely(self) -> int:
-        """The point that is farthest on the screen from any other."""
-        pixels = np.array([self.pixel(point) for point in range(len(self.run.labels))])
-        distances = np.linalg.norm(pixels[:, None] - pixels[None], axis=-1) + 1e6 * np.eye(len(pixels))
-        return int(distances.min(axis=1).argmax())
 
 
 Open = Callable[..., Explorer]
@@ -163,12 +139,7 @@ def shared(browser: Browser, run: Made) -> Iterator[Explorer]:
 @pytest.fixture
 def explorer(shared: Explorer) -> Iterator[Explorer]:
     """The page as it opens, the same one for many tests, since each load takes a second or two."""
-    shared.page.mouse.move(2, 2)
-    shared.get("document.activeElement.blur()")
-    shared.get("scrollTo(0, 0)")
-    shared.get("location.hash = `fresh-${performance.now()}`")
-    shared.wait("explorer.state.point === 0 && explorer.state.hidden.size === 0 && explorer.state.view === null")
-    shared.settle()
+    shared.fresh()
     yield shared
     assert not shared.heard
 
@@ -188,7 +159,7 @@ def test_the_page_is_one_script_of_its_own(run: Made) -> None:
 
 def test_hover_shows_image_reconstruction_class_index_and_error(explorer: Explorer, run: Made) -> None:
     point = explorer.lonely()
-    x, y = explorer.pixel(point)
+    x, y = explorer.screen_of(point)
     explorer.page.mouse.move(x - 40, y - 40)
     explorer.page.mouse.move(x, y, steps=4)
     card = explorer.page.locator("#hover")
@@ -212,9 +183,9 @@ def test_a_click_and_a_tap_choose_a_point(open_page: Open, run: Made) -> None:
         point = explorer.lonely()
         if options:
             explorer.page.locator("#plot").scroll_into_view_if_needed()
-            explorer.page.touchscreen.tap(*explorer.pixel(point))
+            explorer.page.touchscreen.tap(*explorer.screen_of(point))
         else:
-            explorer.page.mouse.move(*explorer.pixel(point), steps=4)
+            explorer.page.mouse.move(*explorer.screen_of(point), steps=4)
             explorer.page.locator("#hover").wait_for(state="visible")
             explorer.page.mouse.down()
             explorer.page.mouse.up()
@@ -524,7 +495,7 @@ def test_the_fragment_brings_the_view_back(open_page: Open, run: Made) -> None:
     plain = open_page(fragment="#point=abc&epoch=99&latent=1,x&hidden=77,,a&view=1,2&theme=pink&step=9&from=-1")
     assert (plain.state("point"), plain.state("epoch"), plain.state("step")) == (0, 3, 1)
     assert plain.state("hidden") == []
-    plain.page.evaluate("index => { location.hash = `#point=${index}`; }", int(run.indices[40]))
+    plain.go(f"point={run.indices[40]}")
     plain.wait("explorer.state.point === 40")
 
 
@@ -558,7 +529,7 @@ def test_other_latent_sizes(open_page: Open, made: Callable[..., Made], latent_s
     np.testing.assert_allclose(explorer.canvas("#decoded").ravel(), decoded, atol=1)
     if latent_size < 3:
         left, right, *_ = explorer.view()
-        explorer.page.mouse.move(*explorer.pixel(explorer.lonely()))
+        explorer.page.mouse.move(*explorer.screen_of(explorer.lonely()))
         explorer.page.locator("#hover").wait_for(state="visible")
         explorer.page.focus("#plot")
         explorer.page.keyboard.press("+")
@@ -704,8 +675,7 @@ def test_dark_print_is_on_light_paper(open_page: Open) -> None:
     explorer = open_page(color_scheme="dark")
     swatches = "[...document.querySelectorAll('#legend .swatch')].map(s => getComputedStyle(s).color)"
     dark = explorer.get(swatches)
-    explorer.page.emulate_media(media="print")
-    explorer.settle()
+    explorer.emulate(media="print")
     assert luminance(rgb(explorer.get("getComputedStyle(document.querySelector('.card')).backgroundColor"))) > 0.8
     for canvas in ("#plot canvas", "#pad"):
         assert luminance(np.array(explorer.get(GROUND, canvas)[:3]) / 255) > 0.8
@@ -713,8 +683,8 @@ def test_dark_print_is_on_light_paper(open_page: Open) -> None:
     assert all(contrast(rgb(color), [1, 1, 1]) >= 3 for color in light)
     box = explorer.get("(b => [b.width, b.height])(document.querySelector('#plot').getBoundingClientRect())")
     assert min(box) > 200
-    explorer.page.emulate_media(media="screen")
-    explorer.wait(f"dark => ({swatches}).join() === dark.join()", dark)
+    explorer.emulate(media="screen")
+    assert explorer.get(swatches) == dark
 
 
 def test_without_javascript_a_line_says_so_and_no_control_is_dead(browser: Browser, run: Made) -> None:
@@ -773,8 +743,7 @@ def test_axe_finds_nothing(open_page: Open, options: dict[str, Any]) -> None:
 def test_no_width_needs_sideways_scrolling(open_page: Open) -> None:
     explorer = open_page()
     for width in (320, 360, 390, 820, 1024, 1440):
-        explorer.page.set_viewport_size({"width": width, "height": 800})
-        explorer.wait("width => innerWidth === width", width)
+        explorer.resize(width, 800)
         assert explorer.get("document.documentElement.scrollWidth") <= width
         cut = explorer.get(
             "[...document.querySelectorAll('main button, main input, main select')].filter(e => e.checkVisibility()"

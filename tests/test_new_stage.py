@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import ROOT, environment
+from tests.project import ROOT, Project, environment
 
 MODULE = """\
 \"""trial: how far each extracted latent is from the middle of all.
@@ -87,7 +87,7 @@ def write_stage(root: Path) -> None:
 
 
 @pytest.mark.timeout(1200)  # of a pipeline of its own
-def test_a_stage_added_by_the_guide_passes(tmp_path: Path) -> None:
+def test_a_stage_added_by_the_guide_passes(finished: Project, tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "cache", "tmp")
     for name in ("stages", "tests", ".dvc", "docs", "uses"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
@@ -97,11 +97,15 @@ def test_a_stage_added_by_the_guide_passes(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "Makefile"):
         shutil.copy(ROOT / name, tmp_path)
     write_stage(tmp_path)
+    # What the other stages gave is the same with one more, and DVC's run cache has it.
+    shutil.copytree(finished.root / ".dvc/cache", tmp_path / "cache")
+    (tmp_path / "dvc").mkdir()
+    (tmp_path / "dvc/config").write_text(f"[cache]\n    dir = {tmp_path / 'cache'}\n")
     tests = ["tests/test_pipeline.py", "tests/test_trial.py", "tests/test_commands.py", "-k", f"{OWN} or described"]
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "--basetemp=temporary", *tests],
         cwd=tmp_path,
-        env=environment(),
+        env=environment({"DVC_GLOBAL_CONFIG_DIR": str(tmp_path / "dvc")}),
         capture_output=True,
         text=True,
         check=False,

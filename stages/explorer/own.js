@@ -96,6 +96,7 @@ const paint = { ground: 0, ink: 255 };
 function clearOwn() {
   ownContext.fillStyle = grey(paint.ground);
   ownContext.fillRect(0, 0, ownCanvas.width, ownCanvas.height);
+  element("own-note").textContent = "";
 }
 
 // Grey pictures on a light ground become like those here, on a dark one, and the other way round.
@@ -185,7 +186,6 @@ function buildOwn() {
   ownCanvas.style.aspectRatio = `${facts.width} / ${facts.height}`;
   paint.ground = ground() < 128 ? 0 : 255;
   paint.ink = 255 - paint.ground;
-  clearOwn();
   element("own-color-label").hidden = facts.channels === 1;
   element("own-color").value = paint.ink ? "#ffffff" : "#000000";
   element("own-invert").hidden = facts.channels === 3;
@@ -201,11 +201,7 @@ function buildOwn() {
     if (file) takePicture(file);
     element("own-file").value = "";
   };
-  element("own-clear").onclick = () => {
-    clearOwn();
-    element("own-note").textContent = "";
-    set({ own: null });
-  };
+  element("own-clear").onclick = () => set({ own: null });
   element("own-invert").onclick = () => {
     invertOwn();
     encodeOwn();
@@ -219,5 +215,6 @@ function buildOwn() {
   addEventListener("paste", (event) => takeFrom(event.clipboardData));
   plot.layers.push(drawOwnMark);
   padMarks.push((context) => state.own && state.epoch === last && starAt(context, padPlace(state.own.latent)));
+  watch(["own"], () => state.own || clearOwn());
   watch(["own", "epoch"], showOwn);
 }

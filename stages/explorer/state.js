@@ -24,6 +24,7 @@ const state = {
   shortcuts: true, // whether single keys act
   theme: "auto",
 };
+const fresh = { ...state };
 const watchers = [];
 
 function watch(keys, act) {
@@ -93,6 +94,7 @@ function restored() {
   const latent = numbers(wanted.get("latent"), size)?.map(within) ?? between(from, to, step, decodingEpoch(epoch));
   const labels = (wanted.get("hidden") ?? "").split(",").map((text) => (text ? Number(text) : -1));
   return {
+    ...fresh,
     point,
     from,
     to,

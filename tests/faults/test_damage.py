@@ -218,6 +218,7 @@ def flip(path: Path) -> bytes:
     return data
 
 
+@faults
 def test_dvc_notices_a_flip_that_no_format_shows_and_brings_the_right_bytes_back(project: Project) -> None:
     before = project.contents()
     tracked = [path for path in before if path.count("/") > 1 and not path.endswith(".gitignore")]

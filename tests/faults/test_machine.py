@@ -188,6 +188,7 @@ def test_a_stage_twice_at_once(stage: str, project: Project) -> None:
     assert project.contents() == whole
 
 
+@faults
 def test_a_stage_that_another_run_is_at_for_long(project: Project) -> None:
     before = project.contents()
     with FileLock(project.root / "data/plot/.partial.lock"):
@@ -196,6 +197,7 @@ def test_a_stage_that_another_run_is_at_for_long(project: Project) -> None:
     assert {path: content for path, content in project.contents().items() if ".partial" not in path} == before
 
 
+@faults
 def test_an_archive_without_git(finished: Project, tmp_path: Path) -> None:
     archive = Project(tmp_path / "archive")
     shutil.copytree(finished.root, archive.root)

@@ -479,7 +479,8 @@ def originals() -> Path:
     return folder
 
 
-@pytest.mark.parametrize("behaviour", all_but(["folder"], ["flaky", "folder"]))
+@faults
+@pytest.mark.parametrize("behaviour", ["flaky", "folder"])
 def test_the_originals_from_an_http_mirror_that_the_user_names(behaviour: str, project: Project) -> None:
     folder = originals()
     with Server({name: (folder / name).read_bytes() for name in FILES}) as other:

@@ -7,7 +7,7 @@ import subprocess
 import psutil
 import pytest
 
-from tests.faults.marks import all_but, faults
+from tests.faults.marks import faults
 from tests.project import Project
 
 
@@ -61,7 +61,8 @@ def test_torchruns_restarts_go_on_by_themselves(pair: Project) -> None:
     assert output.count("epoch 30/30: ") == 1
 
 
-@pytest.mark.parametrize("command", all_but(["dvc repro train"], ["dvc repro train", "python -m stages.train"]))
+@faults
+@pytest.mark.parametrize("command", ["dvc repro train", "python -m stages.train"])
 def test_ctrl_c_ends_all_of_them_quietly(command: str, pair: Project) -> None:
     with pair.begun(*command.split(), until="epoch ") as process:
         members = [*ranks(process).values()]
