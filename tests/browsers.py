@@ -291,11 +291,28 @@ class FirefoxTab:
 Opener = Callable[..., Tab]
 
 
+# For each window Chromium loads a page of 400 files, its address bar's list, which takes as long as the explorer. The
+# flag stands in the place of Playwright's own: what that switches off of the network and of delays is here once more.
+WITHOUT = (
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "AimEnabled", "MediaRouter", "OptimizationHints", "PaintHolding"),
+    *("NetworkTimeServiceQuerying", "PreconnectToSearch", "HttpsUpgrades", "DestroyProfileOnBrowserClose"),
+)
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Chromium."""
+    arguments = ["--no-sandbox", f"--disable-features={','.join(WITHOUT)}"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
 @contextmanager
 def chromium() -> Iterator[Opener]:
     """Opens tabs in Chromium."""
-    with sync_playwright() as playwright:
-        browser: Browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
 
         def open_tab(url: str, width: int, height: int, calm: bool = True, touch: bool = False) -> Tab:
             page = browser.new_context(
@@ -307,7 +324,6 @@ def chromium() -> Iterator[Opener]:
             return ChromiumTab(page)
 
         yield open_tab
-        browser.close()
 
 
 # What a fresh profile would ask, fetch or show; and reduced motion, which most tests want.

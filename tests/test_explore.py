@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
@@ -36,10 +36,8 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail("CI must test the explorer: install chromium, or name it in CHROMIUM")
         pytest.skip("no chromium found: install it, or name it in CHROMIUM, to test the explorer")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with browsers.launched() as browser:
         yield browser
-        browser.close()
 
 
 class Explorer(browsers.Explorer):
