@@ -16,12 +16,11 @@ from torch import nn
 from stages.shared.arrays import Uint8
 from stages.shared.formats import write_csv, write_json
 from stages.shared.latents.table import header
-from stages.shared.model.operations import Operation
+from stages.shared.model.operations import ACTIVATIONS, Operation
 from tests.inputs import random_autoencoder, write_download
 from tests.project import ROOT, Project
 
 NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot"]
-MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 SECTION = {"epochs": 20, "neighbors": 6, "steps": 9, "cloud": False, "megabytes": 8}
 
 
@@ -51,7 +50,7 @@ class Made:
         layers: list[nn.Module] = []
         for position in range(len(tensors) // 2):
             outputs, inputs = tensors[f"{2 * position}.weight"].shape
-            layers += [nn.Linear(inputs, outputs), MODULES[self.activation]()]
+            layers += [nn.Linear(inputs, outputs), getattr(nn, ACTIVATIONS[self.activation].torch)()]
         network = nn.Sequential(*layers[:-1])
         network.load_state_dict(tensors)
         return network.append(nn.Sigmoid()) if part == "decoder" else network

@@ -69,11 +69,28 @@ def test_every_param_is_described() -> None:
     assert described
     for name, rows in described.items():
         assert [key for key, *_ in rows] == list(sections[name])
-        schema = importlib.import_module(f"stages.{name}").Params.model_json_schema()["properties"]
+        choices = choices_of(name)
         for key, default, values in rows:
             assert default == written(sections[name][key]), f"{name}.{key}"
-            choices = [choice for part in schema[key].get("anyOf", [schema[key]]) for choice in part.get("enum", [])]
-            assert not choices or set(choices) == set(re.findall("`(.+?)`", values)), f"{name}.{key}"
+            assert not choices[key] or choices[key] == set(re.findall("`(.+?)`", values)), f"{name}.{key}"
+
+
+def choices_of(stage: str) -> dict[str, set[str]]:
+    """The words that each param of the stage may be; none where it is no choice of words."""
+    schema = importlib.import_module(f"stages.{stage}").Params.model_json_schema()["properties"]
+    kinds = {key: of.get("anyOf", [of]) for key, of in schema.items()}
+    return {key: {choice for kind in of for choice in kind.get("enum", [])} for key, of in kinds.items()}
+
+
+def test_params_yaml_names_every_choice() -> None:
+    """At the key, or in the comment above it."""
+    text = (ROOT / "params.yaml").read_text()
+    for section in re.split(r"\n\n", text):
+        entries = re.findall(r"((?:^  #.*\n)*)^  (\w+):(.*)", section, re.MULTILINE)
+        choices = choices_of(re.findall(r"^(\w+):$", section, re.MULTILINE)[0])
+        assert set(choices) == {key for _, key, _ in entries}
+        for comment, key, value in entries:
+            assert choices[key] <= set(re.findall(r"[\w-]+", comment + value)), key
 
 
 def written(value: Any) -> str:

@@ -17,6 +17,7 @@ from stages.shared.model.operations import ACTIVATIONS
 from stages.shared.training.fit import Fit
 from stages.shared.training.optimizers import OPTIMIZERS
 from stages.shared.training.record import Record
+from stages.shared.training.schedules import SCHEDULES
 from stages.shared.training.state import Keeper, keeper
 from stages.shared.training.state import State as Kept
 from stages.shared.training.trainer import Trainer
@@ -158,7 +159,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("data", [{"shuffle": "full"}, {"shuffle": "blocks"}, {"noise": 0.2}], ids=str)
 def test_a_training_goes_on_from_the_very_step(

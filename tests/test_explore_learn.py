@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path as File
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
+from stages.shared.model.operations import ACTIVATIONS
 from tests.browsers import Explorer
 from tests.explorer_fixtures import Open
 from tests.explorer_run import NAMES, Made
@@ -71,7 +73,9 @@ def shown(pixels: NDArray[Any], channels: int) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize(
-    ("activation", "channels", "latent_size"), [("relu", 1, 3), ("silu", 3, 2), ("gelu", 1, 5)], ids=str
+    ("activation", "channels", "latent_size"),
+    [(activation, *sizes) for activation, sizes in zip(ACTIVATIONS, cycle([(1, 3), (3, 2), (1, 5)]))],
+    ids=str,
 )
 def test_encoder_and_decoder_agree_with_pytorch(
     visit: Open, made: Callable[..., Made], activation: str, channels: int, latent_size: int
@@ -561,3 +565,23 @@ def test_the_link_keeps_color_pictures_and_map(visit: Open) -> None:
     again = visit(fragment=explorer.get("location.hash"))
     assert [again.state(key) for key in ("color", "thumbnails", "map")] == ["error", True, True]
     assert again.get("document.querySelector('#thumbnails').ariaPressed") == "true"
+
+
+def test_a_link_followed_in_an_open_tab_leaves_nothing_of_before(visit: Open) -> None:
+    explorer = visit()
+    explorer.show("#own")
+    x, y = explorer.middle("#own")
+    explorer.drag((x - 20, y), (x, y + 10), (x + 20, y))
+    explorer.wait("explorer.state.own !== null")
+    explorer.set("{selected: [1, 2, 3], isolated: true, tool: 'lasso', group: 1}")
+    blank = "(c => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size)"
+    assert explorer.get(f"{blank}(document.getElementById('own'))") > 1
+    explorer.go("epoch=2")
+    assert explorer.state("epoch") == 1
+    kept = {key: explorer.state(key) for key in ("selected", "isolated", "tool", "group", "own")}
+    assert kept == {"selected": [], "isolated": False, "tool": None, "group": None, "own": None}
+    assert explorer.get(
+        "document.getElementById('selection-card').hidden && document.getElementById('own-result').hidden"
+    )
+    assert explorer.get(f"{blank}(document.getElementById('own'))") == 1
+    assert np.isfinite(explorer.screen_of(7)).all(), "points that were not selected are shown again"
