@@ -83,6 +83,7 @@ def test_a_training_killed_goes_on_and_ends_in_the_same_bytes(
     state("a training of 10 epochs killed", went_on=int(bool(begins)), same_bytes=1)
 
 
+@faults
 def test_what_dvc_was_killed_before_it_took_note_of_is_not_trained_again(project: Project) -> None:
     before = project.contents("data/train")
     (project.root / "dvc.lock").unlink()

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from stages.shared.process.outputs import outputs, show
+from tests.faults.marks import faults
 from tests.project import Project
 
 
@@ -43,6 +44,7 @@ def test_losses_metrics_and_pictures_are_there_whole_at_any_moment_and_gone_afte
     assert {path.name for path in folder.iterdir()} <= {".gitignore"}
 
 
+@faults
 def test_what_a_killed_run_showed_is_cleared_by_the_next(project: Project) -> None:
     with begun(project) as process:
         os.killpg(process.pid, signal.SIGKILL)

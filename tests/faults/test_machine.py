@@ -61,8 +61,9 @@ def test_a_read_only_folder(stage: str, project: Project) -> None:
     assert project.contents() == before
 
 
+@faults
 @mounts
-@pytest.mark.parametrize("stage", all_but(["train"], list(ALL)))
+@pytest.mark.parametrize("stage", ALL)
 def test_no_room_in_shared_memory(stage: str, project: Project) -> None:
     before = project.contents()
     result = run_mounted(project, "mount -t tmpfs -o size=4k,ro tmpfs /dev/shm", stage)
@@ -82,6 +83,7 @@ def test_little_memory(stage: str, megabytes: int, project: Project) -> None:
     assert project.contents() == before
 
 
+@faults
 def test_a_network_larger_than_memory(project: Project) -> None:
     before = project.contents()
     project.edit({"train": {"layers": [65536, 65536], "threads": 1}})

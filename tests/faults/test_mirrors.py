@@ -449,7 +449,8 @@ def run_download(project: Project, mirror: str) -> subprocess.CompletedProcess[s
 MNIST_LIKE = {name: bytes([0x1F, 0x8B]).ljust(pinned.size, b"\0") for name, pinned in FILES.items()}
 
 
-@pytest.mark.parametrize("behaviour", all_but(["404"], ["404", "page", "mnist", "cut", ""]))
+@faults
+@pytest.mark.parametrize("behaviour", ["404", "page", "mnist", "cut", ""])
 def test_the_stage_says_what_went_wrong_at_each_mirror_and_leaves_all_as_it_was(
     behaviour: str, project: Project
 ) -> None:
