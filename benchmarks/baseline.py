@@ -61,7 +61,8 @@ class Baseline:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        return float(loss)
+        value: float = loss.item()
+        return value
 
     @torch.no_grad()
     def test_loss(self) -> float:

@@ -303,10 +303,11 @@ WITHOUT = (
 def launched() -> Iterator[Browser]:
     """Chromium."""
     arguments = ["--no-sandbox", f"--disable-features={','.join(WITHOUT)}"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=CHROMIUM, args=arguments) as browser,
+    ):
         yield browser
-        browser.close()
 
 
 @contextmanager
@@ -380,13 +381,18 @@ def _opener(bidi: Bidi) -> Opener:
 BROWSERS = {"chromium": (CHROMIUM, chromium), "firefox": (FIREFOX, firefox)}
 
 
-@contextmanager
-def opener(name: str) -> Iterator[Opener]:
-    """The browser of that name; where it isn't installed the test is skipped, but for CI, which must have it."""
-    path, start = BROWSERS[name]
+def need(name: str) -> None:
+    """Skip the test where that browser isn't installed, but for CI, which must have it."""
+    path, _ = BROWSERS[name]
     if not path:
         if os.environ.get("CI"):
             pytest.fail(f"CI must test the explorer in {name}: install it, or name it in {name.upper()}")
         pytest.skip(f"no {name} found: install it, or name it in {name.upper()}")
-    with start() as open_tab:
+
+
+@contextmanager
+def opener(name: str) -> Iterator[Opener]:
+    """Opens tabs in the browser of that name, which is needed."""
+    need(name)
+    with BROWSERS[name][1]() as open_tab:
         yield open_tab

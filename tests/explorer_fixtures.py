@@ -40,15 +40,6 @@ def run(made: Callable[..., Made]) -> Made:
     return made()
 
 
-@pytest.fixture(
-    scope="module",  # in one worker each
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("chromium", "firefox")],
-)
-def tabs(request: pytest.FixtureRequest) -> Iterator["Tabs"]:
-    with opener(request.param) as open_tab:
-        yield Tabs(request.param, open_tab)
-
-
 @dataclass
 class Tabs:
     """A browser's tabs in one test after the other."""
@@ -85,8 +76,17 @@ class Tabs:
                 explorer.tab.close()
 
 
+@pytest.fixture(
+    scope="module",  # in one worker each
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("chromium", "firefox")],
+)
+def tabs(request: pytest.FixtureRequest) -> Iterator[Tabs]:
+    with opener(request.param) as open_tab:
+        yield Tabs(request.param, open_tab)
+
+
 @pytest.fixture
 def visit(tabs: Tabs, run: Made) -> Iterator[Open]:
     """Opens the page of a run (the usual one where none is given)."""
-    yield lambda made=run, *place, **options: tabs.visit(made, *place, **options)
+    yield lambda made=run, **options: tabs.visit(made, **options)
     tabs.leave()
