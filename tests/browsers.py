@@ -292,10 +292,13 @@ Opener = Callable[..., Tab]
 
 
 # For each window Chromium loads a page of 400 files, its address bar's list, which takes as long as the explorer. The
-# flag stands in the place of Playwright's own: what that switches off of the network and of delays is here once more.
+# flag stands in the place of Playwright's own, whose names follow.
 WITHOUT = (
-    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "AimEnabled", "MediaRouter", "OptimizationHints", "PaintHolding"),
-    *("NetworkTimeServiceQuerying", "PreconnectToSearch", "HttpsUpgrades", "DestroyProfileOnBrowserClose"),
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup"),
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades", "LensOverlay"),
+    *("HttpsFirstBalancedModeAutoEnable", "MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning"),
+    *("AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints", "NetworkTimeServiceQuerying", "AimEnabled"),
+    "PreconnectToSearch",
 )
 
 
