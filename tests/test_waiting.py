@@ -6,7 +6,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
-import psutil
+import numpy as np
 import pytest
 
 from stages.shared.process import waiting
@@ -21,6 +21,25 @@ def nothing_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*VARIABLES, "RANK", "WORLD_SIZE"):
         monkeypatch.setenv(name, "")  # so that what is chosen goes again after the test
         monkeypatch.delenv(name)
+
+
+def use(monkeypatch: pytest.MonkeyPatch, used: list[float]) -> None:
+    """Have others use so many hundredths of each core."""
+    clocks = np.zeros(2)
+
+    def read(_: object) -> tuple[float, float]:
+        clocks[:] += 1, sum(1 - each / 100 for each in used)
+        return clocks[0], clocks[1]
+
+    monkeypatch.setattr(waiting.Choice, "_read_clocks", read)
+
+
+def asleep() -> bool:
+    os.environ.pop("OMP_WAIT_POLICY", None)
+    os.environ.pop("OMP_PROC_BIND", None)
+    choice = waiting.choose(2, 2)
+    assert choice
+    return choice.asleep
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs a system that binds threads to cores")
@@ -53,26 +72,27 @@ def test_threads_are_bound_to_free_cores_and_sleep_on_busy_ones(
     chosen: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: used)
+    use(monkeypatch, used)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(len(used))))
     monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "no other process"])
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    assert waiting.choose(threads, processes) == (chosen == ASLEEP)
+    choice = waiting.choose(threads, processes)
+    assert bool(choice and choice.asleep) == (chosen == ASLEEP)
     assert {name: os.environ[name] for name in VARIABLES if name in os.environ and name not in given} == chosen
 
 
 def test_they_sleep_beside_another_training_that_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, "-c", "input()"]
-    monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: [0] * 1024)
     monkeypatch.setattr(sys, "orig_argv", command)
-    assert not waiting.choose(2, 2)
+    use(monkeypatch, [0, 0])
+    assert not asleep()
     with subprocess.Popen(command, stdin=subprocess.PIPE):
-        assert waiting.choose(2, 2)
+        assert asleep()
 
 
 def test_they_sleep_where_every_core_is_in_use() -> None:
-    script = "from stages.shared.process.waiting import choose; print(choose(2, 1))"
+    script = "from stages.shared.process.waiting import choose; print(choose(2, 1).asleep)"
     with ExitStack() as stack:
         for _ in range(os.cpu_count() or 1):
             loop = stack.enter_context(
@@ -85,6 +105,63 @@ def test_they_sleep_where_every_core_is_in_use() -> None:
             [sys.executable, "-c", script], check=False, cwd=ROOT, env=environment(), capture_output=True, text=True
         )
     assert result.stdout == "True\n", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "suits"),
+    [
+        ([100, 0], [100, 0], True),
+        ([100, 0], [20, 0], True),
+        ([100, 0], [10, 0], False),
+        ([0, 0], [0, 0], True),
+        ([0, 0], [20, 0], True),
+        ([0, 0], [40, 0], False),
+        ([0, 0, 0, 0], [100, 100, 0, 0], True),
+        ([0, 0, 0, 0], [100, 100, 100, 0], False),
+    ],
+    ids=str,
+)
+def test_a_choice_suits_until_the_cores_are_clearly_otherwise(
+    before: list[float], after: list[float], suits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_WORTH", 0)
+    used = [*before]
+    use(monkeypatch, used)
+    choice = waiting.Choice(2)
+    used[:] = after
+    assert choice.suits()  # nobody looks before the training begins
+    choice.begin()
+    assert choice.suits() == suits
+
+
+def test_a_training_begins_anew_to_wait_otherwise_and_ends_in_the_same_bytes(project: Project) -> None:
+    """Where others use the cores until after epoch 2."""
+    project.edit({"train": {"threads": 2, "epochs": 5}})
+    assert project.stage("train", env=ASLEEP).returncode == 0
+    whole = project.contents("data/train")
+    shutil.rmtree(project.root / ".dvc/tmp/train")
+    script = """
+import os, runpy
+from pathlib import Path
+from stages.shared.process import waiting
+
+def others_use(choice, much, wait=0):
+    looks = Path("looks")
+    looks.write_text(looks.read_text() + os.environ.get("OMP_WAIT_POLICY", "spinning") + "\\n")
+    return looks.read_text().count("\\n") < 5
+
+waiting._WORTH = 0
+waiting.Choice._others_use = others_use
+runpy.run_module("stages.train", run_name="__main__", alter_sys=True)
+"""
+    (project.root / "looks").write_text("")
+    result = project.run("python", "-c", script)
+    assert result.returncode == 0, result.stderr
+    assert "the cores are free again" in result.stdout
+    assert "from epoch 3\n" in result.stdout
+    assert result.stdout.count("test loss") == 5
+    assert (project.root / "looks").read_text().split() == [*["spinning"] * 3, *["passive"] * 2, *["spinning"] * 3]
+    assert project.contents("data/train") == whole
 
 
 def test_the_stage_chooses_before_pytorch_reads_what_is_chosen(project: Project) -> None:

@@ -31,7 +31,7 @@ def share(repo: Repo, remote: str | None) -> tuple[int, int]:
     for objects in repo.stage_cache.get_used_objs(runs, remote=remote, force=True).values():
         sent = repo.cloud.push(objects, remote=remote)
         if sent.failed:
-            raise DvcException(f"{len(sent.failed)} files could not be sent")
+            raise DvcException(f"not sent: {len(sent.failed)} of the files; said again, it sends only these")
         files += len(sent.transferred)
     return len(runs), files
 

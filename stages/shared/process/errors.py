@@ -25,6 +25,10 @@ class LostError(InputError):
     """Another of the processes that work together has ended; what ended that one is what a person wants to know."""
 
 
+class BeginAnewError(Exception):
+    """No error: a stage wants its process to be a fresh one, and goes on there from what it has kept."""
+
+
 def damaged(path: Path, expected: str) -> InputError:
     """The error for a file that is there but not what it should be, in one line, whatever the file brings into it."""
     return InputError(f"{path}: damaged: expected {one_line(expected)}; {REMAKE}")

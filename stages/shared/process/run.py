@@ -14,7 +14,7 @@ from types import TracebackType
 
 from stages.shared import environment
 from stages.shared.process import launch, signals
-from stages.shared.process.errors import explain, one_line
+from stages.shared.process.errors import BeginAnewError, explain, one_line
 
 
 def _report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -40,12 +40,18 @@ def _take_over() -> None:
 
 # The stage that is the program (`python -m stages.…`); "" in a notebook or a test, whose process is its own.
 _NAME = (getattr(sys.modules["__main__"].__spec__, "name", None) or "").partition("stages.")[2]
+_GIVEN = dict(os.environ)
 if _NAME:
     _take_over()
     environment.hold()
     # Modules are no garbage. To look for it again and again while they load, and among them all at the end, takes a
     # quarter of a short stage's time.
     gc.set_threshold(50_000)
+
+
+def is_program() -> bool:
+    """Whether a stage is the program, so that this process is its own to begin anew, and no notebook's."""
+    return bool(_NAME)
 
 
 def _answer(arguments: Sequence[str]) -> None:
@@ -66,7 +72,8 @@ def run(main: Callable[[], None]) -> None:
 
     Exit codes: 0 after success or `--help`; 2 after any other argument; 1 after an error that the user can put right,
     printed without a traceback; 130 after Ctrl-C and 143 after SIGTERM, silently, once the half-made outputs are gone.
-    Any other exception is a bug and keeps its traceback.
+    Any other exception is a bug and keeps its traceback, but for `BeginAnewError`, after which this process is its
+    command's from the beginning, in the environment that it was given.
     """
     _take_over()
     if _NAME and sys.argv[1:]:
@@ -75,6 +82,11 @@ def run(main: Callable[[], None]) -> None:
         from stages.shared.process.orphan import follow_dvc
 
         threading.Thread(target=follow_dvc, daemon=True).start()
-    main()
+    try:
+        main()
+    except BeginAnewError:
+        sys.stdout.flush()
+        command = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(command[0], command, _GIVEN)  # noqa: S606 (its own command)
     if _NAME:
         gc.freeze()

@@ -1,6 +1,6 @@
 """The nearest of many latents: all compared up to a size, by an index beyond it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,11 +14,15 @@ _PROBES = 32  # cells that are searched
 
 
 class Nearest(NamedTuple):
-    """indices: int64 [N, neighbors]; how: the index, None where all were compared; recall: its, of a sample."""
+    """indices: int64 [N, neighbors]; how: `exact`, or the index; recall: the index's, of a sample."""
 
     indices: Int64
-    how: str | None = None
+    how: str = "exact"
     recall: float | None = None
+
+    def figures(self) -> dict[str, Any]:
+        """What a file of figures says of the search: which, and where it isn't exact, how near it comes."""
+        return {"knn_search": self.how} | ({} if self.recall is None else {"knn_recall": self.recall})
 
 
 def nearest(known: Float32, latents: Float32, neighbors: int) -> Nearest:

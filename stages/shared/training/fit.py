@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from stages.shared.arrays import Uint8
 from stages.shared.model.autoencoder import Autoencoder
-from stages.shared.process.errors import InputError
+from stages.shared.process.errors import BeginAnewError, InputError
+from stages.shared.process.waiting import Choice
 from stages.shared.training.record import Record
 from stages.shared.training.state import Keeper, State, is_noted
 from stages.shared.training.trainer import Trainer
@@ -26,7 +27,7 @@ class Fit:
 
     images: those that are not trained on, uint8 [N, height, width, channels], whose loss is taken after each epoch;
     split: which these are, `test` or `validation`; training: the params, for the model file; its `epochs` are how many
-    there are to be.
+    there are to be; choice: how its threads wait, where it may be begun anew to have them wait otherwise.
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class Fit:
         training: dict[str, Any],
         record: Record | None,
         keeper: Keeper,
+        choice: Choice | None = None,
         keep_every: float = KEEP_EVERY,
     ) -> None:
         self.trainer, self.images, self.split, self.training = trainer, images, split, training
-        self.record, self.keeper, self.keep_every = record, keeper, keep_every
+        self.record, self.keeper, self.choice, self.keep_every = record, keeper, choice, keep_every
         self.epochs: int = training["epochs"]
         self.losses: list[list[float]] = []
         self.hashes: list[str] = []  # of the checkpoints kept
@@ -73,7 +75,7 @@ class Fit:
     def run(self) -> list[float]:
         """Train to the last epoch; return its losses, in training and on the images.
 
-        Raises `InputError` where one is not finite.
+        Raises `InputError` where one is not finite, `BeginAnewError` where the threads should wait otherwise.
         """
         steps = self.trainer.steps_an_epoch
         with tqdm(
@@ -113,6 +115,8 @@ class Fit:
             self.hashes.append(self.keeper.keep_checkpoint(epoch, checkpoint))
             self.keep()
         self._say(f"epoch {epoch}/{self.epochs}: train loss {train_loss:.5f}, {self.split} loss {loss:.5f}")
+        if epoch < self.epochs:
+            self._look()
 
     def _watched(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         for batch in batches:
@@ -120,6 +124,14 @@ class Fit:
             self.bar.update()
             if self.record and time.monotonic() - self.kept_at > self.keep_every:
                 self.keep()
+                self._look()
+
+    def _look(self) -> None:
+        """Begin anew, from what has just been kept, where the threads should wait otherwise by now."""
+        if self.choice and not self.choice.suits():
+            found = "the cores are free again" if self.choice.asleep else "others use the cores by now"
+            self._say(f"train: {found}, so it starts once more, its threads to wait otherwise")
+            raise BeginAnewError
 
     def _say(self, line: str) -> None:
         if self.record:
