@@ -4,9 +4,14 @@ import csv
 import io
 import json
 import os
+import pty
+import re
+import shutil
 import signal
 import subprocess
-from contextlib import AbstractContextManager
+import sys
+import termios
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +19,7 @@ from PIL import Image
 
 from stages.shared.process.outputs import outputs, show
 from tests.faults.marks import faults
-from tests.project import Project
+from tests.project import Project, environment
 
 
 def begun(project: Project) -> AbstractContextManager["subprocess.Popen[str]"]:
@@ -42,6 +47,25 @@ def test_losses_metrics_and_pictures_are_there_whole_at_any_moment_and_gone_afte
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate()
     assert {path.name for path in folder.iterdir()} <= {".gitignore"}
+
+
+def test_a_terminal_shows_the_time_left_for_the_whole_run(project: Project) -> None:
+    project.edit({"train": {"epochs": 3, "batch_size": 100}})
+    shutil.rmtree(project.root / ".dvc/tmp/train")
+    terminal, its_end = pty.openpty()
+    termios.tcsetwinsize(its_end, (24, 120))
+    command = [sys.executable, "-m", "stages.train"]
+    with subprocess.Popen(command, cwd=project.root, env=environment(), stdout=its_end, stderr=its_end) as process:
+        os.close(its_end)
+        shown = b""
+        with suppress(OSError):  # how a terminal ends
+            while read := os.read(terminal, 4096):
+                shown += read
+        os.close(terminal)
+    assert process.returncode == 0, shown
+    bars = re.findall(rb"epoch (\d)/3: .*?\| (\d+)/(\d+) \[[\d:]+<[\d:?]+", shown)
+    assert {epoch for epoch, _, _ in bars} == {b"1", b"2", b"3"}
+    assert {steps for _, _, steps in bars} == {b"9"}  # 3 epochs of 300 images
 
 
 @faults

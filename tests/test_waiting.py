@@ -24,7 +24,7 @@ def nothing_settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, used: list[float]) -> None:
-    """Have others use so many hundredths of each core."""
+    """Have others use so many hundredths of each core, none of them another training."""
     clocks = np.zeros(2)
 
     def read(_: object) -> tuple[float, float]:
@@ -32,6 +32,7 @@ def use(monkeypatch: pytest.MonkeyPatch, used: list[float]) -> None:
         return clocks[0], clocks[1]
 
     monkeypatch.setattr(waiting.Choice, "_read_clocks", read)
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "no other process"])
 
 
 def asleep() -> bool:
@@ -74,7 +75,6 @@ def test_threads_are_bound_to_free_cores_and_sleep_on_busy_ones(
 ) -> None:
     use(monkeypatch, used)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(len(used))))
-    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "no other process"])
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     choice = waiting.choose(threads, processes)
@@ -84,8 +84,8 @@ def test_threads_are_bound_to_free_cores_and_sleep_on_busy_ones(
 
 def test_they_sleep_beside_another_training_that_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, "-c", "input()"]
-    monkeypatch.setattr(sys, "orig_argv", command)
     use(monkeypatch, [0, 0])
+    monkeypatch.setattr(sys, "orig_argv", command)
     assert not asleep()
     with subprocess.Popen(command, stdin=subprocess.PIPE):
         assert asleep()

@@ -50,10 +50,16 @@ def test_a_process_that_dies_ends_the_run_and_the_next_goes_on(rank: int, pair: 
 
 
 @faults
-def test_torchruns_restarts_go_on_by_themselves(pair: Project) -> None:
+@pytest.mark.parametrize(
+    ("command", "env"),
+    [
+        ("torchrun --standalone --nproc-per-node 2 --max-restarts 1 -m stages.train", {}),
+        ("dvc repro train", {"PET_MAX_RESTARTS": "1"}),
+    ],
+)
+def test_torchruns_restarts_go_on_by_themselves(command: str, env: dict[str, str], pair: Project) -> None:
     pair.edit({"train": {"epochs": 30}})
-    command = ["torchrun", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1", "-m", "stages.train"]
-    with pair.begun(*command, until="epoch ") as process:
+    with pair.begun(*command.split(), until="epoch ", env=env) as process:
         ranks(process)[1].kill()
         output = process.communicate(timeout=120)[0]
     assert process.returncode == 0, output
