@@ -24,7 +24,7 @@ def nothing_settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, used: list[float]) -> None:
-    """Have others use so many hundredths of each core, none of them another training."""
+    """Have others use so many hundredths of each core, of so many that there are; none is another training."""
     clocks = np.zeros(2)
 
     def read(_: object) -> tuple[float, float]:
@@ -32,18 +32,10 @@ def use(monkeypatch: pytest.MonkeyPatch, used: list[float]) -> None:
         return clocks[0], clocks[1]
 
     monkeypatch.setattr(waiting.Choice, "_read_clocks", read)
+    monkeypatch.setattr(waiting, "_cores", lambda: set(range(len(used))))
     monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "no other process"])
 
 
-def asleep() -> bool:
-    os.environ.pop("OMP_WAIT_POLICY", None)
-    os.environ.pop("OMP_PROC_BIND", None)
-    choice = waiting.choose(2, 2)
-    assert choice
-    return choice.asleep
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs a system that binds threads to cores")
 @pytest.mark.parametrize(
     ("used", "threads", "processes", "given", "chosen"),
     [
@@ -74,7 +66,6 @@ def test_threads_are_bound_to_free_cores_and_sleep_on_busy_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     use(monkeypatch, used)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(len(used))))
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     choice = waiting.choose(threads, processes)
@@ -82,13 +73,16 @@ def test_threads_are_bound_to_free_cores_and_sleep_on_busy_ones(
     assert {name: os.environ[name] for name in VARIABLES if name in os.environ and name not in given} == chosen
 
 
-def test_they_sleep_beside_another_training_that_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("cores", "asleep"), [(2, True), (3, True), (4, False)])
+def test_they_sleep_beside_another_training_that_has_just_begun_unless_there_are_cores_for_both(
+    cores: int, asleep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command = [sys.executable, "-c", "input()"]
-    use(monkeypatch, [0, 0])
+    use(monkeypatch, [0] * cores)
     monkeypatch.setattr(sys, "orig_argv", command)
-    assert not asleep()
+    assert not waiting.Choice(2).asleep
     with subprocess.Popen(command, stdin=subprocess.PIPE):
-        assert asleep()
+        assert waiting.Choice(2).asleep == asleep
 
 
 def test_they_sleep_where_every_core_is_in_use() -> None:

@@ -39,11 +39,11 @@ class Choice:
         return self._others_use(_LEFT / 2 if self.asleep else _LEFT) == self.asleep
 
     def _others_use(self, much: float, wait: float = 0) -> bool:
-        """Whether others have used so many cores since the last look and for so long, or another training runs."""
+        """Whether others have used so many cores since the last look and for so long, or trainings want too many."""
         time.sleep(wait)
         before, self._clocks = self._clocks, self._read_clocks()
         left = (self._clocks[1] - before[1]) / (self._clocks[0] - before[0])
-        return _runs_already() or left < self._threads - much
+        return len(self._cores) < self._threads * (1 + _trainings()) or left < self._threads - much
 
     def _read_clocks(self) -> tuple[float, float]:
         """Seconds that have gone by, and seconds in which the cores did nothing or worked for this process."""
@@ -82,12 +82,14 @@ def _cores() -> set[int]:
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
-def _runs_already() -> bool:
-    """Whether another training runs; one that starts at this moment uses no core yet."""
+def _trainings() -> int:
+    """How many others run, processes that train together not among them; one that has just begun uses no core yet."""
     import psutil
 
+    if launch.is_launched():
+        return 0
     own = sys.orig_argv[1:]
-    return not launch.is_launched() and any(
+    return sum(
         process.pid != os.getpid() and (process.info["cmdline"] or [])[1:] == own
         for process in psutil.process_iter(["cmdline"])
     )
