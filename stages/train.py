@@ -215,6 +215,8 @@ def train(
     record = Record(folder, dataset, images, split) if group.first else None
     fit = Fit(trainer, images, split, p.model_dump(), record, keeper or Keeper(None), choice)
     fit.go_on()
+    if choice and choice.asleep:
+        trainer.work_on_one_thread()
     if choice:
         choice.begin()
     _, loss = fit.run()

@@ -228,6 +228,45 @@ def test_two_runs_give_the_same_weights_and_another_seed_gives_others() -> None:
     assert weights(1) != weights(2)
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("noise", [0, 0.2])
+def test_work_on_one_thread_has_the_bits_of_two(noise: float) -> None:
+    images = draw(1000, 28, 28)
+    found = []
+    for threads in 2, 1:
+        torch.set_num_threads(2)
+        t = trainer(images, layers=[128, 64, 12], batch_size=64, noise=noise)
+        assert threads == 2 or t.work_on_one_thread() == (torch.get_num_threads() == 1)
+        found.append(([(t.epoch(), t.test(images[:300])) for _ in range(2)], t.parameters))
+    (losses, weights), (one_losses, one_weights) = found
+    assert one_losses == losses
+    assert torch.equal(one_weights, weights)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_where_a_bit_depends_on_the_threads_all_of_them_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_hand = ByHand.__call__
+
+    def otherwise(self: ByHand, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        loss = by_hand(self, x, target)
+        if len(x) == 2:  # the last batch
+            t.sums[0] += torch.get_num_threads()
+        return loss
+
+    t = trainer(draw(18))
+    monkeypatch.setattr(ByHand, "__call__", otherwise)
+    assert not t.work_on_one_thread()
+    assert torch.get_num_threads() == 2
+
+
 def test_the_test_loss_is_that_of_the_kept_autoencoder() -> None:
     t = trainer(draw(64))
     t.epoch()

@@ -1,6 +1,7 @@
 """A batch's gradient, in two ways: by autograd, for any network, and by hand, in half the time, for dense ones."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,6 +18,17 @@ Gradient = Callable[[Tensor, Tensor], Tensor]
 def gradient_of(network: Network) -> Gradient:
     """The quickest way that takes this network."""
     return ByHand(network) if ByHand.takes(network) else Autograd(network)
+
+
+@contextmanager
+def on_threads(count: int | None) -> Iterator[None]:
+    """Have PyTorch work on so many threads within the block; None changes nothing."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    yield
+    if count is not None:
+        torch.set_num_threads(before)
 
 
 class Autograd:
@@ -44,6 +56,7 @@ class ByHand:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.workspaces: dict[int, list[_Workspace]] = {}  # by batch size
+        self.sum_threads: int | None = None  # for the loss alone, whose last bits depend on how many; None: as for all
 
     @staticmethod
     def takes(network: Network) -> bool:
@@ -69,7 +82,8 @@ class ByHand:
         reconstruction, grad = inputs.pop(), layers[-1].grad  # [N, pixels], both
         torch.sub(reconstruction, target, out=grad)
         error = grad.view(-1)
-        loss = torch.dot(error, error) / len(error)
+        with on_threads(self.sum_threads):
+            loss = torch.dot(error, error) / len(error)
         grad.mul_(2 / grad.numel())
 
         for index in reversed(range(len(layers))):

@@ -12,7 +12,7 @@ from stages.shared.arrays import Uint8
 from stages.shared.model.architecture import dense
 from stages.shared.model.autoencoder import Autoencoder
 from stages.shared.training.disk import FromDisk
-from stages.shared.training.gradients import gradient_of
+from stages.shared.training.gradients import ByHand, gradient_of, on_threads
 from stages.shared.training.group import ALONE, Group
 from stages.shared.training.network import Network, flatten
 from stages.shared.training.noise import Noise
@@ -70,6 +70,7 @@ class Trainer:
         self.total = torch.zeros((), device=device)  # of the images' losses in this epoch
         self.parameters, self.sums = flatten(self.network)
         self.gradient = gradient_of(self.network)
+        self.threads = torch.get_num_threads()
         self.optimizer = OPTIMIZERS[optimizer](self.parameters, self.sums[:-1])
         self.steps_an_epoch = -(-len(self.images) // batch_size)
         self.schedule = partial(SCHEDULES[schedule], learning_rate, epochs * self.steps_an_epoch)
@@ -81,6 +82,27 @@ class Trainer:
         self.before = self.random.get_state()  # the generator's, as this epoch began
         captured = self.images.is_cuda and group.size == 1
         self.full_step = self._captured_step() if captured else self._step
+
+    @torch.inference_mode()
+    def work_on_one_thread(self) -> bool:
+        """Take all but the losses' sums on one thread from here on, if no bit depends on it; give whether.
+
+        Two threads that may not spin are slower than one. Whether the products' additions come in another order on
+        more depends on their shapes and the library, so the gradients of a full batch and of the last one are compared.
+        """
+        if not isinstance(self.gradient, ByHand):
+            return False
+        for count in {self.batch_size, len(self.images) % self.batch_size or self.batch_size}:
+            gradients = []
+            for threads in self.threads, 1:
+                with on_threads(threads):
+                    self._loss(torch.arange(count), count)
+                gradients.append(self.sums[:-1].clone())
+            if not torch.equal(*gradients):
+                return False
+        self.gradient.sum_threads = self.threads
+        torch.set_num_threads(1)
+        return True
 
     @torch.inference_mode()
     def epoch(self, progress: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter) -> float:
@@ -162,9 +184,10 @@ class Trainer:
         total = torch.zeros((), dtype=torch.float64)
         pixels = images[0].size
         parts = _rows(images).split(max(16, min(_TEST_BATCH, _TEST_NUMBERS // pixels)))
-        for part in parts[self.group.rank :: self.group.size]:
-            x = part.to(self.device).float().div_(255)
-            total += (self.network(x) - x).square_().sum(dtype=torch.float64).cpu()
+        with on_threads(self.threads):
+            for part in parts[self.group.rank :: self.group.size]:
+                x = part.to(self.device).float().div_(255)
+                total += (self.network(x) - x).square_().sum(dtype=torch.float64).cpu()
         self.group.add(total)
         return total.item() / images.size
 
