@@ -45,6 +45,11 @@ HOW = {  # images are read that are more than the memory at hand
     "blocks": "they are read in long runs, and mixed within 64 of these",
 }
 
+BESIDE = {  # others, where no bit depends on how many threads work, and where one does
+    True: "one of its threads does the work, to the same bit",
+    False: "its threads sleep while they wait; train.threads: 1 is quicker, with other last digits",
+}
+
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
 
@@ -215,10 +220,11 @@ def train(
     record = Record(folder, dataset, images, split) if group.first else None
     fit = Fit(trainer, images, split, p.model_dump(), record, keeper or Keeper(None), choice)
     fit.go_on()
-    if choice and choice.asleep:
-        trainer.work_on_one_thread()
-    if choice:
-        choice.begin()
+    if choice and device.type == "cpu" and trainer.threads > 1:
+        if choice.asleep:
+            print(f"train: others use the cores, so {BESIDE[trainer.work_on_one_thread()]}")
+        if fit.keeper.own and is_program() and not launch.is_launched():  # or it could not be begun anew
+            choice.begin()
     _, loss = fit.run()
     test_loss = trainer.test(test_images) if held_out else loss
     if record:
@@ -234,10 +240,6 @@ def train(
 
 def main() -> None:
     choice = waiting.choose(*(params.peek("train", key) for key in ("threads", "processes")))
-    if choice and choice.asleep:
-        print(
-            "train: others use the cores, so its threads sleep while they wait; for a sweep train.threads: 1 is quicker"
-        )
     p = params.read("train", Params)
     if launch.wanted(p.processes):
         try:
@@ -268,8 +270,6 @@ def main() -> None:
         threads = f"{p.threads} thread{'s' if p.threads > 1 else ''}"
         print(f"train: {dataset.name}, {trained_on} images, on {device.type} with {threads}{together}")
         with state.keeper(name, state.folder()) as keeper:
-            if not (keeper.own and is_program() and device.type == "cpu") or launch.is_launched():
-                choice = None  # it could not be begun anew, or would gain nothing
             with outputs(FOLDER) as folder:
                 fit = train(p, train_images, test_images, device, folder, dataset.name, keeper, group, choice)
             fit.finish(FOLDER / "autoencoder.safetensors")

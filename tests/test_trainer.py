@@ -244,7 +244,8 @@ def test_work_on_one_thread_has_the_bits_of_two(noise: float) -> None:
     for threads in 2, 1:
         torch.set_num_threads(2)
         t = trainer(images, layers=[128, 64, 12], batch_size=64, noise=noise)
-        assert threads == 2 or t.work_on_one_thread() == (torch.get_num_threads() == 1)
+        if threads == 1:
+            assert t.work_on_one_thread() == (torch.get_num_threads() == 1)
         found.append(([(t.epoch(), t.test(images[:300])) for _ in range(2)], t.parameters))
     (losses, weights), (one_losses, one_weights) = found
     assert one_losses == losses

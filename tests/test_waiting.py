@@ -151,6 +151,7 @@ runpy.run_module("stages.train", run_name="__main__", alter_sys=True)
     (project.root / "looks").write_text("")
     result = project.run("python", "-c", script)
     assert result.returncode == 0, result.stderr
+    assert result.stdout.count("others use the cores, so ") == 1
     assert "the cores are free again" in result.stdout
     assert "from epoch 3\n" in result.stdout
     assert result.stdout.count("test loss") == 5

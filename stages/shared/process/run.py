@@ -40,7 +40,7 @@ def _take_over() -> None:
 
 # The stage that is the program (`python -m stages.…`); "" in a notebook or a test, whose process is its own.
 _NAME = (getattr(sys.modules["__main__"].__spec__, "name", None) or "").partition("stages.")[2]
-_GIVEN = dict(os.environ)
+_GIVEN = dict(os.environ)  # what it began with, and does again after `BeginAnewError`
 if _NAME:
     _take_over()
     environment.hold()

@@ -21,13 +21,13 @@ def gradient_of(network: Network) -> Gradient:
 
 
 @contextmanager
-def on_threads(count: int | None) -> Iterator[None]:
-    """Have PyTorch work on so many threads within the block; None changes nothing."""
+def on_threads(count: int) -> Iterator[None]:
+    """Have PyTorch work on so many threads within the block."""
     before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    yield
-    if count is not None:
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
         torch.set_num_threads(before)
 
 
@@ -56,7 +56,7 @@ class ByHand:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.workspaces: dict[int, list[_Workspace]] = {}  # by batch size
-        self.sum_threads: int | None = None  # for the loss alone, whose last bits depend on how many; None: as for all
+        self.dot = torch.dot  # for the loss, whose last bits depend on how many threads there are
 
     @staticmethod
     def takes(network: Network) -> bool:
@@ -82,8 +82,7 @@ class ByHand:
         reconstruction, grad = inputs.pop(), layers[-1].grad  # [N, pixels], both
         torch.sub(reconstruction, target, out=grad)
         error = grad.view(-1)
-        with on_threads(self.sum_threads):
-            loss = torch.dot(error, error) / len(error)
+        loss = self.dot(error, error) / len(error)
         grad.mul_(2 / grad.numel())
 
         for index in reversed(range(len(layers))):
