@@ -1,29 +1,32 @@
-"""detect: what is abnormal, found by its reconstruction error; each class in turn is what is normal, or what is not.
+"""detect: anomaly detection by reconstruction error; each class in turn is the normal one, or the only abnormal one.
 
-Reads  data/train/autoencoder.safetensors (whose recipe is trained anew, on normal images alone),
-       data/download/{train|test}_images.npy, {train|test}_labels.npy, dataset.json
-Writes data/detect/metrics.json (means over the classes), detect.csv (a row a class and method), roc.png, histogram.png
-       (of the errors, with the threshold), abnormal.png (images, their reconstruction, and where it is wrong)
+Reads  data/train/autoencoder.safetensors (only its recipe; new autoencoders are trained on normal images),
+       data/download/{train|test}_images.npy, {train|test}_labels.npy, dataset.json, data/extract/colors.json
+Writes data/detect/detect.csv (one row per class and method), means.csv (one row per method), roc.png, histogram.png
+       (errors and threshold), abnormal.png (images, reconstructions and their differences)
 """
 
-from stages.shared.process.run import run
+from stages.shared.runtime.run import run
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from stages.shared.arrays import Float32, Float64, Uint8, Uint16
-from stages.shared.figure import draw_nothing, new_figure, show_grid, write_png
-from stages.shared.formats import write_csv, write_json
-from stages.shared.images.dataset import SPLITS, Dataset, Labelled
+from stages.shared.figure import new_figure, show_grid, text_figure, wrap, write_png
+from stages.shared.formats import write_csv
+from stages.shared.images.dataset import SPLITS, DatasetInfo, LabeledImages
 from stages.shared.model.autoencoder import Autoencoder
-from stages.shared.process import params, waiting
-from stages.shared.process.outputs import outputs
+from stages.shared.palette import read_colors
+from stages.shared.runtime import params
+from stages.shared.runtime.cores import Cores
+from stages.shared.runtime.outputs import outputs
 from stages.shared.scores.baselines import MeanImage, PcaBaseline
 from stages.shared.scores.detection import Bools, Detection, by_error, by_neighbor, by_svm, detect
 
@@ -31,16 +34,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOLDER = Path("data/detect")
-OURS = "autoencoder"
-WIDE = 32  # components of the PCA that is not as small as our latents
-LEAST = 3  # training images of a class: two to fit to, one to hold out
-SHOWN = 10  # classes in a picture
+AUTOENCODER = "autoencoder"
+NAMES = {  # on pictures, with the components of PCA
+    AUTOENCODER: "autoencoder, {0} latents",
+    "mean_image": "mean image",
+    "pca": "PCA, {0} components",
+    "pca_32": "PCA, 32 components",
+    "one_class_svm": "one-class SVM",
+    "nearest_pixels": "nearest image, by pixels",
+}
+WIDE = 32  # components of the larger PCA
+MIN_IMAGES = 3  # training images of a class: two to fit, one to hold out
+MAX_SHOWN = 10  # classes in a picture
 PICTURES = "roc.png", "histogram.png", "abnormal.png"
+DIFFERENCE = "inferno"  # the colormap
 NORMAL, ABNORMAL = "tab:blue", "tab:red"
 
 
 class Params(params.Section):
-    """What is normal, one class or the rest of them; and what sets the threshold beyond which an image is abnormal."""
+    """Which classes are normal, and how the threshold is set."""
 
     normal: Literal["one", "rest"]
     held_out: float = Field(gt=0, lt=1)
@@ -50,7 +62,11 @@ class Params(params.Section):
 
 @dataclass(frozen=True)
 class Part:
-    """A class's training images, uint8 [N, height, width, channels]: those to fit to, and those held out."""
+    """Training images of a class, uint8 [N, height, width, channels], in two parts.
+
+    fit: images to train on.
+    held_out: other images, whose scores set the threshold.
+    """
 
     fit: Uint8
     held_out: Uint8
@@ -58,7 +74,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Task:
-    """What a class asks: the labels that are normal then, and which test images are not, bool [N]."""
+    """A detection task.
+
+    Fields: the class it is named after, the labels of the normal classes, and which test images are abnormal, bool [N].
+    """
 
     label: int
     normal: list[int]
@@ -66,8 +85,8 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What came of a task: by method the scores of the test images, [N], and the figures; and the autoencoder."""
+class Result:
+    """Result of a task: scores of the test images, [N], and measures, both by method; and the trained autoencoder."""
 
     task: Task
     scores: dict[str, Float64]
@@ -75,20 +94,26 @@ class Found:
     autoencoder: Autoencoder
 
 
-def divide(images: Uint8, labels: Uint16, held_out: float, seed: int) -> dict[int, Part]:
-    """Each class's images, by its label; a share of them, drawn by the seed, is held out. Too few have no part."""
+def split_classes(images: Uint8, labels: Uint16, held_out: float, seed: int) -> dict[int, Part]:
+    """Split the images of each class into `fit` and `held_out`; classes with too few images are left out.
+
+    Returns the two parts of each class, by label.
+    """
     random = np.random.default_rng(seed)
     parts = {}
     for label in np.unique(labels).tolist():
         members = random.permutation(np.flatnonzero(labels == label))
         count = min(max(1, round(held_out * len(members))), len(members) - 2)
-        if len(members) >= LEAST:
+        if len(members) >= MIN_IMAGES:
             parts[label] = Part(images[np.sort(members[count:])], images[np.sort(members[:count])])
     return parts
 
 
 def tasks(known: Sequence[int], test_labels: Uint16, normal: str) -> Iterator[Task]:
-    """A task for each class whose test images, and others, are there to be told apart."""
+    """Yield one task for each class, if the test split has normal and abnormal images for it.
+
+    known: labels of the classes with enough training images. normal: the param `detect.normal`.
+    """
     for label in known:
         normals = [other for other in known if (other == label) == (normal == "one")]
         abnormal = (test_labels != label) == (normal == "one")
@@ -99,10 +124,11 @@ def tasks(known: Sequence[int], test_labels: Uint16, normal: str) -> Iterator[Ta
 Distances = Callable[[int, int | None], Float64]
 
 
-def distances(parts: Mapping[int, Part], test_images: Uint8, seed: int) -> Distances:
-    """How near an image of a label is to each of another's held-out images, or for None to each test image.
+def cached_distances(parts: Mapping[int, Part], test_images: Uint8, seed: int) -> Distances:
+    """Return a cached function (label, other) of distances to the nearest training image of class `label`.
 
-    As a function that remembers: a class is normal in many tasks.
+    The distances are those of the held-out images of class `other`, or of the test images if `other` is None. A class
+    is normal in many tasks, so the cache avoids computing its distances again.
     """
     return cache(
         lambda label, other: by_neighbor(parts[label].fit, seed)(
@@ -112,17 +138,23 @@ def distances(parts: Mapping[int, Part], test_images: Uint8, seed: int) -> Dista
 
 
 def solve(
-    task: Task, parts: Mapping[int, Part], test_images: Uint8, near: Distances, p: Params, training: Mapping[str, Any]
-) -> Found:
-    """Fit every method to what is normal, and judge its scores of the test images."""
+    task: Task,
+    parts: Mapping[int, Part],
+    test_images: Uint8,
+    distances: Distances,
+    p: Params,
+    training: Mapping[str, Any],
+    cores: Cores,
+) -> Result:
+    """Fit every method to the normal images, and score the test images."""
     fit, held_out = (
         np.concatenate([getattr(parts[label], name) for label in task.normal]) for name in ("fit", "held_out")
     )
-    from stages.shared.training.again import train_again
+    from stages.shared.training.build import retrain
 
-    autoencoder = train_again(fit, {**training, "seed": p.seed})
+    autoencoder = retrain(fit, {**training, "seed": p.seed}, cores)
     methods = {
-        OURS: by_error(autoencoder),
+        AUTOENCODER: by_error(autoencoder),
         "mean_image": by_error(MeanImage.fit(fit)),
         "pca": by_error(PcaBaseline.fit(fit, autoencoder.latent_size, p.seed)),
         f"pca_{WIDE}": by_error(PcaBaseline.fit(fit, WIDE, p.seed)),
@@ -130,110 +162,118 @@ def solve(
     }
     scores = {name: (score(test_images), score(held_out)) for name, score in methods.items()}
     scores["nearest_pixels"] = (
-        np.min([near(label, None) for label in task.normal], axis=0),
-        np.concatenate([np.min([near(label, other) for label in task.normal], axis=0) for other in task.normal]),
+        np.min([distances(label, None) for label in task.normal], axis=0),
+        np.concatenate([np.min([distances(label, other) for label in task.normal], axis=0) for other in task.normal]),
     )
     figures = {name: detect(test, task.abnormal, normal, p.quantile) for name, (test, normal) in scores.items()}
-    return Found(task, {name: test for name, (test, _) in scores.items()}, figures, autoencoder)
+    return Result(task, {name: test for name, (test, _) in scores.items()}, figures, autoencoder)
 
 
-def find(p: Params, of: Dataset, train_set: Labelled, test: Labelled, training: Mapping[str, Any]) -> list[Found]:
-    """Solve the task of each class, and say how; none where there are no two classes."""
+def find(
+    p: Params, dataset: DatasetInfo, train_set: LabeledImages, test: LabeledImages, training: Mapping[str, Any]
+) -> list[Result]:
+    """Solve the task of each class, and print its result. Returns an empty list if there are fewer than two classes."""
     if train_set.labels is None or test.labels is None:
         return []
-    parts = divide(train_set.images, train_set.labels, p.held_out, p.seed)
-    near = distances(parts, test.images, p.seed)
-    found = []
+    parts = split_classes(train_set.images, train_set.labels, p.held_out, p.seed)
+    distances = cached_distances(parts, test.images, p.seed)
+    cores = Cores("detect")
+    results = []
     for task in tasks(list(parts), test.labels, p.normal):
         images = sum(len(parts[label].fit) for label in task.normal)
-        if images < training["batch_size"]:
-            print(f"detect: train.batch_size is {training['batch_size']}, of {images} images; all of them are a batch")
-        found.append(solve(task, parts, test.images, near, p, training))
-        auroc = found[-1].figures[OURS].auroc
+        if training.get("components") is None and images < training["batch_size"]:
+            print(f"detect: each batch has all {images} images, fewer than batch_size ({training['batch_size']})")
+        results.append(solve(task, parts, test.images, distances, p, training, cores))
+        auroc = results[-1].figures[AUTOENCODER].auroc
         print(
-            f"detect: {of.classes[task.label]}, {'' if p.normal == 'one' else 'ab'}normal: AUROC {auroc:.3f}",
+            f"detect: {dataset.classes[task.label]} is {'' if p.normal == 'one' else 'ab'}normal: AUROC {auroc:.3f}",
             flush=True,
         )
-    if 0 < len(found) < len(of.classes):
-        print(f"detect: {len(of.classes) - len(found)} classes are left out: too few images, or none in a split")
-    return found
+    if 0 < len(results) < len(dataset.classes):
+        left_out = len(dataset.classes) - len(results)
+        print(f"detect: left out {left_out} classes, because they have too few images, or none in one split")
+    return results
 
 
-def metrics(name: str, normal: str, found: Sequence[Found]) -> dict[str, Any]:
-    """What `metrics.json` holds: means over the classes, ours without a prefix; without classes, none of them."""
-    value: dict[str, Any] = {"dataset": name, "normal": normal, "classes": len(found)}
-    for method in found[0].figures if found else ():
-        prefix = "" if method == OURS else f"{method}_"
-        figures = [of.figures[method] for of in found]
-        value[f"{prefix}auroc"] = float(np.mean([each.auroc for each in figures]))
-        precisions = [each.precision for each in figures if each.precision is not None]
-        value[f"{prefix}precision"] = float(np.mean(precisions)) if precisions else None
-        value[f"{prefix}recall"] = float(np.mean([each.recall for each in figures]))
+def means(results: Sequence[Result]) -> dict[str, dict[str, float | None]]:
+    """For each method, compute the means over all classes of AUROC, precision and recall."""
+    value: dict[str, dict[str, float | None]] = {}
+    for method in results[0].figures if results else ():
+        scores = [result.figures[method] for result in results]
+        precisions = [score.precision for score in scores if score.precision is not None]
+        value[method] = {
+            "auroc": float(np.mean([score.auroc for score in scores])),
+            "precision": float(np.mean(precisions)) if precisions else None,
+            "recall": float(np.mean([score.recall for score in scores])),
+        }
     return value
 
 
 HEADER = ["dataset", "normal", "class", "method", "auroc", "threshold", "precision", "recall"]
+MEANS_HEADER = ["dataset", "normal", "method", "auroc", "precision", "recall"]
 
 
-def rows(of: Dataset, normal: str, found: Sequence[Found]) -> list[list[object]]:
-    """The rows of `detect.csv`, by class and method."""
+def rows(dataset: DatasetInfo, normal: str, results: Sequence[Result]) -> list[list[object]]:
+    """Make the rows of `detect.csv`: one for each class and method."""
     return [
-        [of.name, normal, of.classes[each.task.label], method, *figures]
-        for each in found
-        for method, figures in each.figures.items()
+        [dataset.name, normal, dataset.classes[result.task.label], method, *figures]
+        for result in results
+        for method, figures in result.figures.items()
     ]
 
 
-def title(of: Dataset, normal: str) -> str:
-    return f"{of.name}: {'each class in turn is normal' if normal == 'one' else 'each class in turn is abnormal'}"
+def title(dataset: DatasetInfo, normal: str) -> str:
+    return f"{dataset.name}: one class at a time is {'normal' if normal == 'one' else 'abnormal'}"
 
 
-def draw_roc(of: Dataset, p: Params, found: Sequence[Found]) -> "Figure":
-    """Our curve for each class, and every method's mean over the classes."""
+def draw_roc(dataset: DatasetInfo, p: Params, results: Sequence[Result], colors: Sequence[str]) -> "Figure":
+    """Plot the autoencoder's ROC curve for each class, and the mean curve of every method."""
     from sklearn.metrics import roc_curve
 
     rates = np.linspace(0, 1, 201)
     figure = new_figure(10.5, 5.2, "constrained")
-    figure.suptitle(f"{title(of, p.normal)}; how it is told from the others")
+    figure.suptitle(f"{title(dataset, p.normal)}: ROC curves on the test images")
     left, right = figure.subplots(1, 2)
-    for each in found[:SHOWN]:
-        name = f"{of.classes[each.task.label]:.16}"
+    for result in sorted(results[:MAX_SHOWN], key=lambda result: -result.figures[AUTOENCODER].auroc):
+        name = shorten(dataset.classes[result.task.label], 24, placeholder="…")
         left.plot(
-            *roc_curve(each.task.abnormal, each.scores[OURS])[:2],
+            *roc_curve(result.task.abnormal, result.scores[AUTOENCODER])[:2],
             linewidth=1.2,
-            label=f"{each.figures[OURS].auroc:.3f}  {name}",
+            color=colors[result.task.label],
+            label=f"{result.figures[AUTOENCODER].auroc:.3f}  {name}",
         )
-    for method in found[0].scores:
-        curves = [np.interp(rates, *roc_curve(each.task.abnormal, each.scores[method])[:2]) for each in found]
-        mean = np.mean([each.figures[method].auroc for each in found])
-        thick = 2.5 if method == OURS else 1.2
-        right.plot(
-            [0, *rates], [0, *np.mean(curves, axis=0)], linewidth=thick, label=f"{mean:.3f}  {method.replace('_', ' ')}"
-        )
+    means = {method: np.mean([result.figures[method].auroc for result in results]) for method in results[0].scores}
+    for method, mean in sorted(means.items(), key=lambda pair: -pair[1]):
+        curves = [np.interp(rates, *roc_curve(result.task.abnormal, result.scores[method])[:2]) for result in results]
+        ours = {"linewidth": 2.5, "color": "black"} if method == AUTOENCODER else {"linewidth": 1.2}
+        name = NAMES[method].format(results[0].autoencoder.latent_size)
+        right.plot([0, *rates], [0, *np.mean(curves, axis=0)], label=f"{mean:.3f}  {name}", **ours)
     for axes, text in ((left, "the autoencoder, by class"), (right, "mean over the classes")):
         axes.plot([0, 1], [0, 1], color="lightgray", linewidth=1, zorder=0)
-        axes.set(xlabel="normal images called abnormal", ylabel="abnormal images found", aspect="equal")
+        axes.set(
+            xlabel="share of normal images called abnormal", ylabel="share of abnormal images found", aspect="equal"
+        )
         axes.set_title(text, fontsize="medium", color="dimgray")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(title="AUROC", loc="lower right", fontsize="small", alignment="left")
     return figure
 
 
-def draw_histograms(of: Dataset, p: Params, found: Sequence[Found]) -> "Figure":
-    """The errors of normal and of abnormal test images, each with the threshold."""
-    shown = found[:SHOWN]
+def draw_histograms(dataset: DatasetInfo, p: Params, results: Sequence[Result]) -> "Figure":
+    """Plot histograms of the errors of normal and abnormal test images, with the threshold."""
+    shown = results[:MAX_SHOWN]
     columns = min(len(shown), 5)
     down = -(-len(shown) // columns)
     figure = new_figure(max(2.6 * columns, 7), 2.1 * down + 1.2, "constrained")
     grid = figure.subplots(down, columns, squeeze=False).ravel()
     for axes in grid[len(shown) :]:
         axes.set_axis_off()
-    for axes, each in zip(grid, shown, strict=False):
-        errors, ours = each.scores[OURS], each.figures[OURS]
+    for axes, result in zip(grid, shown, strict=False):
+        errors, ours = result.scores[AUTOENCODER], result.figures[AUTOENCODER]
         bins = np.linspace(0, np.quantile(errors, 0.995), 60)
         for members, color, text in (
-            (~each.task.abnormal, NORMAL, "normal"),
-            (each.task.abnormal, ABNORMAL, "abnormal"),
+            (~result.task.abnormal, NORMAL, "normal"),
+            (result.task.abnormal, ABNORMAL, "abnormal"),
         ):
             axes.hist(errors[members], bins, density=True, color=color, alpha=0.55, label=text)
         axes.axvline(
@@ -242,7 +282,7 @@ def draw_histograms(of: Dataset, p: Params, found: Sequence[Found]) -> "Figure":
             linewidth=1,
             label=f"threshold: the {p.quantile:g} quantile of held-out normal images",
         )
-        axes.set_title(f"{of.classes[each.task.label]:.16}", fontsize="medium")
+        axes.set_title(f"{dataset.classes[result.task.label]:.16}", fontsize="medium")
         found_share = "–" if ours.precision is None else f"{ours.precision:.2f}"
         axes.text(
             0.97,
@@ -258,73 +298,91 @@ def draw_histograms(of: Dataset, p: Params, found: Sequence[Found]) -> "Figure":
         axes.locator_params("x", nbins=4)
         axes.tick_params(labelsize="small")
         axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.suptitle(f"{title(of, p.normal)}; test images by their mean squared error per pixel")
+    figure.suptitle(f"{title(dataset, p.normal)}; test images by their mean squared error per pixel")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
-def draw_examples(of: Dataset, p: Params, found: Sequence[Found], test: Labelled) -> "Figure":
-    """Of each class's task the most abnormal image, the worst false alarm and the one that passes best, and where."""
-    shown = found[:SHOWN]
+def draw_examples(dataset: DatasetInfo, p: Params, results: Sequence[Result], test: LabeledImages) -> "Figure":
+    """Draw for each class the abnormal image with the highest score, the first false alarm and a missed anomaly.
+
+    Each has its reconstruction and the absolute difference.
+    """
+    from matplotlib.cm import ScalarMappable
+
+    shown = results[:MAX_SHOWN]
     row = 3 * 0.95 * test.images.shape[1] / test.images.shape[2]  # inches
     figure = new_figure(max(0.98 * len(shown) + 1.5, 6), 3 * (row + 0.75) + 0.4, "constrained")
-    figure.suptitle(title(of, p.normal))
-    kinds = {  # whether it is abnormal, and which of those by their error
-        "abnormal, the largest error: what is found first": (True, -1),
-        "normal, the largest error: the first false alarm": (False, -1),
-        "abnormal, the smallest error: what passes": (True, 0),
+    figure.suptitle(f"{title(dataset, p.normal)} (the class in color); below each image its class and its error")
+    kinds = {  # whether the image is abnormal, and its rank by error
+        "abnormal with the largest error: found first": (True, -1),
+        "normal with the largest error: the first false alarm": (False, -1),
+        "abnormal with the smallest error: missed": (True, 0),
     }
-    for axes, (text, (abnormal, rank)) in zip(figure.subplots(3), kinds.items(), strict=True):
+    panels = figure.subplots(3)
+    for axes, (text, (abnormal, rank)) in zip(panels, kinds.items(), strict=True):
         columns, captions = [], []
-        for each in shown:
-            candidates = np.flatnonzero(each.task.abnormal == abnormal)
-            place = candidates[np.argsort(each.scores[OURS][candidates], kind="stable")[rank]]
-            columns.append(explained(each.autoencoder, test.images[place]))
-            name = "" if test.labels is None else f"{of.classes[test.labels[place]]:.12}\n"
-            captions.append(f"{name}{each.scores[OURS][place]:.3f}")
-        show_grid(axes, np.stack(columns, axis=1), ["image", "reconstruction", "where"], captions)
+        for result in shown:
+            candidates = np.flatnonzero(result.task.abnormal == abnormal)
+            place = candidates[np.argsort(result.scores[AUTOENCODER][candidates], kind="stable")[rank]]
+            columns.append(explained(result.autoencoder, test.images[place]))
+            name = "" if test.labels is None else f"{wrap(dataset.classes[test.labels[place]], 12)}\n"
+            captions.append(f"{name}{result.scores[AUTOENCODER][place]:.3f}")
+        show_grid(axes, np.stack(columns, axis=1), ["image", "reconstruction", "difference"], captions)
         axes.tick_params(labelsize=9)
-        axes.set_title(text, fontsize="medium", color="dimgray", pad=18)
+        axes.set_title(text, fontsize="medium", color="dimgray", pad=20)
         heads = axes.secondary_xaxis("top")
-        heads.set_xticks(axes.get_xticks(), [f"{of.classes[each.task.label]:.12}" for each in shown])
+        heads.set_xticks(axes.get_xticks(), [wrap(dataset.classes[result.task.label], 12) for result in shown])
         heads.tick_params(length=0, labelsize=9, labelcolor=NORMAL if p.normal == "one" else ABNORMAL)
         heads.spines[:].set_visible(False)
+    scale = figure.colorbar(ScalarMappable(cmap=DIFFERENCE), ax=panels, shrink=0.3, aspect=25, pad=0.01)
+    scale.set_label("absolute difference of pixels in [0, 1]")
     return figure
 
 
 def explained(autoencoder: Autoencoder, image: Uint8) -> Float32:
-    """The image, its reconstruction, and in colors their difference, from black to yellow: [3, height, width, 3]."""
+    """Stack an image, its reconstruction, and their absolute difference: [3, height, width, 3].
+
+    The difference is in colors from black (none) to yellow.
+    """
     import matplotlib
 
     pixels = image / np.float32(255)  # [height, width, channels]
     reconstruction = autoencoder.decode(autoencoder.encode(image))[0]
-    where = matplotlib.colormaps["inferno"](np.abs(pixels - reconstruction).mean(axis=2))[..., :3]
-    return np.stack([*(np.broadcast_to(each, where.shape) for each in (pixels, reconstruction)), where])
+    where = matplotlib.colormaps[DIFFERENCE](np.abs(pixels - reconstruction).mean(axis=2))[..., :3]
+    return np.stack([*(np.broadcast_to(result, where.shape) for result in (pixels, reconstruction)), where])
 
 
-def draw(of: Dataset, p: Params, found: Sequence[Found], test: Labelled) -> "dict[str, Figure]":
-    """The pictures by their files' names; a line in their place where nothing was found."""
-    if not found:
-        nothing = f"{of.name}: no two classes, of which one could be abnormal"
-        return {name: draw_nothing(nothing) for name in PICTURES}
-    figures = draw_roc(of, p, found), draw_histograms(of, p, found), draw_examples(of, p, found, test)
+def draw_pictures(
+    dataset: DatasetInfo, p: Params, results: Sequence[Result], test: LabeledImages, colors: Sequence[str]
+) -> "dict[str, Figure]":
+    """Draw all pictures, by file name. If there are no results, each picture is a line of text that says so."""
+    if not results:
+        nothing = f"{dataset.name}: needs two classes, a normal and an abnormal one"
+        return {name: text_figure(nothing) for name in PICTURES}
+    figures = (
+        draw_roc(dataset, p, results, colors),
+        draw_histograms(dataset, p, results),
+        draw_examples(dataset, p, results, test),
+    )
     return dict(zip(PICTURES, figures, strict=True))
 
 
 def main() -> None:
     p = params.read("detect", Params)
-    of = Dataset.read()
+    dataset = DatasetInfo.read()
     autoencoder = Autoencoder.read()
-    train_set, test = (Labelled.read(split, autoencoder.size, len(of.classes)) for split in SPLITS)
-    waiting.choose(autoencoder.training.get("threads"), 1)
-    from stages.shared.training.again import check_recipe
+    train_set, test = (LabeledImages.read(split, autoencoder.size, len(dataset.classes)) for split in SPLITS)
+    colors = read_colors(len(dataset.classes))["light"]
+    from stages.shared.training.build import check_recipe
 
     check_recipe(autoencoder.training)
     with outputs(FOLDER) as folder:
-        found = find(p, of, train_set, test, autoencoder.training)
-        write_json(folder / "metrics.json", metrics(of.name, p.normal, found))
-        write_csv(folder / "detect.csv", HEADER, rows(of, p.normal, found))
-        for name, picture in draw(of, p, found, test).items():
+        results = find(p, dataset, train_set, test, autoencoder.training)
+        over_classes = [[dataset.name, p.normal, method, *result.values()] for method, result in means(results).items()]
+        write_csv(folder / "means.csv", MEANS_HEADER, over_classes)
+        write_csv(folder / "detect.csv", HEADER, rows(dataset, p.normal, results))
+        for name, picture in draw_pictures(dataset, p, results, test, colors).items():
             write_png(picture, folder / name)
 
 

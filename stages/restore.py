@@ -1,36 +1,37 @@
-"""restore: noise taken off images again, by the autoencoder and by the filters that anybody has.
+"""restore: denoise test images with autoencoders and with standard filters.
 
-Reads  data/train/autoencoder.safetensors (trained on noise, its recipe is trained once more without), data/download/
-       test_images.npy, train_images.npy (whose last ones the filters are set on), dataset.json
-Writes data/restore/metrics.json, noise.csv (a row an amount and method), restored.png
+Reads  data/download/train_images.npy (to train the autoencoders and to choose the filters' settings), test_images.npy,
+       dataset.json, data/train/autoencoder.safetensors (for comparison)
+Writes data/restore/noise.csv (one row per amount and method), restored.png
 """
 
-from stages.shared.process.run import run
+from stages.shared.runtime.run import run
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 
 from stages.shared.arrays import Float32, Uint8
 from stages.shared.figure import new_figure, show_grid, write_png
-from stages.shared.formats import write_csv, write_json
-from stages.shared.images.dataset import Dataset, count_held_out, read_images
+from stages.shared.formats import write_csv
+from stages.shared.images.dataset import DatasetInfo, read_images
 from stages.shared.model.autoencoder import Autoencoder
-from stages.shared.process import params, waiting
-from stages.shared.process.outputs import outputs
-from stages.shared.scores.restoration import FILTERS, Score, best_setting, score
+from stages.shared.runtime import params
+from stages.shared.runtime.cores import Cores
+from stages.shared.runtime.outputs import outputs
+from stages.shared.scores.restoration import FILTERS, RestorationScore, best_setting, fit_linear, score_restoration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOLDER = Path("data/restore")
-OURS = "autoencoder"
-PLAIN = "autoencoder trained without noise"
-SHOWN = 8  # images
+AUTOENCODER = "autoencoder"
+EXPLORED = "the explorer's model"
+MAX_SHOWN = 8  # images
 
 
 def _noises() -> Iterable[str]:
@@ -40,36 +41,41 @@ def _noises() -> Iterable[str]:
 
 
 class Params(params.Section):
-    """The noise, in each of its amounts, and how many images: to be restored, and to set the filters on."""
+    """Params of the noise, of the images, and of the autoencoders (one for each amount of noise)."""
 
     kind: Annotated[str, params.OneOf(_noises)]
     sample: int = Field(ge=1, le=10_000)
     tuned_on: int = Field(ge=1, le=10_000)
     amounts: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1, max_length=10)
+    linear_up_to: float = Field(ge=0, le=1)
+    layers: list[Annotated[int, Field(ge=1, le=100_000)]] = Field(max_length=20)
+    latent_size: int = Field(ge=1, le=10_000)
+    epochs: int = Field(ge=1, le=1000)
+    learning_rate: float = Field(gt=0, le=10)
     seed: int = Field(ge=0, lt=2**63)
 
 
 @dataclass(frozen=True)
 class Method:
-    """What came of a method: its setting, none where it has none, and its images, [N, height, width, channels]."""
+    """Result of a method: setting (if any), restored images, [N, height, width, channels], and their score."""
 
     setting: float | None
     images: Float32
-    score: Score
+    score: RestorationScore
 
 
-Restored = dict[str, Method]  # by method, the noisy images themselves the first
+Restored = dict[str, Method]  # by method; first the noisy images
 
 
-def choose(p: Params, train_images: Uint8, test_images: Uint8) -> tuple[Float32, Float32]:
-    """The test images to restore, and training images to set the filters on, in [0, 1]."""
+def choose_images(p: Params, train_images: Uint8, test_images: Uint8) -> tuple[Float32, Float32]:
+    """Choose test images to restore, and training images on which filter settings are tuned; both in [0, 1]."""
     chosen = np.sort(np.random.default_rng(p.seed).permutation(len(test_images))[: p.sample])
     clean: Float32 = np.divide(test_images[chosen], 255, dtype=np.float32)
     return clean, np.divide(train_images[-p.tuned_on :], 255, dtype=np.float32)
 
 
 def add_noise(p: Params, images: Float32, amount: float, number: int) -> Float32:
-    """Images in [0, 1], [N, height, width, channels], with noise that differs from `number` to `number`."""
+    """Add noise to images in [0, 1], [N, height, width, channels]; each value of `number` gives different noise."""
     import torch
 
     from stages.shared.training.noise import Noise
@@ -81,104 +87,118 @@ def add_noise(p: Params, images: Float32, amount: float, number: int) -> Float32
     return noisy.reshape(images.shape)
 
 
+def train(p: Params, images: Uint8, amount: float, cores: Cores | None = None) -> Autoencoder:
+    """Train an autoencoder that removes this amount of noise; raises `InputError` if training diverges.
+
+    Up to `linear_up_to` it is the best linear one, in closed form; above, a network.
+    """
+    from stages.shared.training.build import retrain
+
+    if amount <= p.linear_up_to:
+        # Numbers 0 and 1 are the noise of the images that are restored, and of those that filters are tuned on.
+        return fit_linear(images, lambda rows, number: add_noise(p, rows, amount, number + 2), p.latent_size, p.seed)
+    recipe = {
+        "layers": p.layers,
+        "latent_size": p.latent_size,
+        "activation": "silu",
+        "epochs": p.epochs,
+        "batch_size": min(128, len(images)),
+        "optimizer": "adam",
+        "learning_rate": p.learning_rate,
+        "schedule": "one-cycle",
+        "noise": amount,
+        "noise_kind": p.kind,
+        "seed": p.seed,
+        "threads": 2,
+    }
+    return retrain(images, recipe, cores)
+
+
 def restore(p: Params, amount: float, clean: Float32, tuned_on: Float32, ours: dict[str, Autoencoder]) -> Restored:
-    """Every method on the images with that much noise; a filter with the setting that does best on `tuned_on`."""
+    """Denoise images with every method. Filters use the setting that is best for the images `tuned_on`.
+
+    clean: the images before noise is added. ours: the autoencoders to compare, by name.
+    """
     noisy, noisy_too = add_noise(p, clean, amount, 0), add_noise(p, tuned_on, amount, 1)
-    found = {"noisy": Method(None, noisy, score(clean, noisy))}
+    results = {"noisy": Method(None, noisy, score_restoration(clean, noisy))}
     for name in FILTERS:
         setting = best_setting(name, tuned_on, noisy_too)
         images = FILTERS[name].apply(noisy, setting)
-        found[name] = Method(setting, images, score(clean, images))
+        results[name] = Method(setting, images, score_restoration(clean, images))
     for name, autoencoder in ours.items():
         images = autoencoder.decode(autoencoder.encode(noisy))
-        found[name] = Method(None, images, score(clean, images))
-    return found
+        results[name] = Method(None, images, score_restoration(clean, images))
+    return results
 
 
-def best_filter(found: Restored) -> str:
-    """The filter with the least error, on the images themselves: the strongest to be measured against."""
-    return min(FILTERS, key=lambda name: found[name].score.mse)
+def best_filter(results: Restored) -> str:
+    """Name of the filter with the smallest error on these images."""
+    return min(FILTERS, key=lambda name: results[name].score.mse)
 
 
-def figures(of: str, p: Params, trained_on: float, restored: dict[float, Restored]) -> dict[str, Any]:
-    """What `metrics.json` holds: for each amount the methods that matter, with null where a figure is not finite."""
-    amounts = {}
-    for amount, found in restored.items():
-        best = best_filter(found)
-        named = {"noisy": "noisy", "best_filter": best} | {
-            name.replace(" ", "_"): name for name in (OURS, PLAIN) if name in found
-        }
-        amounts[f"{amount:g}"] = {"filter": best} | {
-            f"{key}_{figure}": getattr(found[name].score, figure)
-            for key, name in named.items()
-            for figure in ("psnr_db", "ssim")
-            if figure != "ssim" or found[name].score.ssim is not None
-        }
-    return {"dataset": of, "kind": p.kind, "trained_on_noise": trained_on, "amounts": amounts}
+def summary(amount: float, results: Restored) -> str:
+    """Describe the main results for one amount of noise in one line."""
+    best = best_filter(results)
+    parts = [f"{name} {decibels(results[name].score)}" for name in ("noisy", best, AUTOENCODER, EXPLORED)]
+    return f"restore: noise of {amount:g}: {', '.join(parts)}"
+
+
+def decibels(score: RestorationScore) -> str:
+    return "without error" if score.psnr_db is None else f"{score.psnr_db:.1f} dB"
 
 
 HEADER = ["dataset", "kind", "amount", "method", "setting", "mse", "psnr_db", "ssim"]
 
 
 def rows(of: str, p: Params, restored: dict[float, Restored]) -> list[list[object]]:
-    """The rows of `noise.csv`."""
+    """Make the rows of `noise.csv`."""
     return [
         [of, p.kind, amount, name, method.setting, method.score.mse, method.score.psnr_db, method.score.ssim]
-        for amount, found in restored.items()
-        for name, method in found.items()
+        for amount, results in restored.items()
+        for name, method in results.items()
     ]
 
 
-def draw(of: str, p: Params, clean: Float32, restored: dict[float, Restored]) -> "Figure":
-    """For each amount: the images, noisy, through the best filter, and through the autoencoders."""
-    count = min(SHOWN, len(clean))
-    lines = 3 + sum(name in found for found in [next(iter(restored.values()))] for name in (OURS, PLAIN))
+def draw_restored(of: str, p: Params, clean: Float32, restored: dict[float, Restored]) -> "Figure":
+    """Draw clean and noisy images for each amount, and the results of the best filter and of both autoencoders."""
+    count = min(MAX_SHOWN, len(clean))
     _, height, width, _ = clean.shape
-    panel = 0.8 * lines * height / width + 0.45  # inches
-    figure = new_figure(0.8 * count + 2.6, panel * len(restored) + 0.5, "constrained")
-    figure.suptitle(f"{of}: noise taken off test images, {p.kind}")
-    for axes, (amount, found) in zip(figure.subplots(len(restored), squeeze=False).flat, restored.items(), strict=True):
-        best = best_filter(found)
-        shown = [("image", clean)] + [
-            (label(name, found[name].score), found[name].images)
-            for name in ("noisy", best, OURS, PLAIN)
-            if name in found
-        ]
-        names, pictures = zip(*shown, strict=True)
-        stack = np.stack([np.clip(each[:count], 0, 1) for each in pictures])  # [rows, count, height, width, channels]
+    panel = 5 * max(0.8 * height / width, 0.42) + 0.5  # inches, for five rows with names of two lines
+    figure = new_figure(0.8 * count + 2.9, panel * len(restored) + 0.5, "constrained")
+    figure.suptitle(f"{of}: noise taken off test images ({p.kind})")
+    for axes, (amount, results) in zip(
+        figure.subplots(len(restored), squeeze=False).flat, restored.items(), strict=True
+    ):
+        methods = {
+            "noisy": "noisy",
+            best_filter(results): best_filter(results),
+            AUTOENCODER: AUTOENCODER,
+            EXPLORED: EXPLORED,
+        }
+        names = ["clean", *(f"{name}\n{decibels(results[method].score)}" for method, name in methods.items())]
+        pictures = [clean, *(results[method].images for method in methods)]
+        stack = np.stack([np.clip(item[:count], 0, 1) for item in pictures])  # [5, count, height, width, channels]
         show_grid(axes, stack, names, [""] * count)
-        axes.tick_params(labelsize=8)
-        axes.set_title(f"amount {amount:g}", fontsize="medium", color="dimgray")
+        axes.tick_params(labelsize=9)
+        axes.set_title(f"amount of noise {amount:g}", fontsize="medium", color="dimgray")
     return figure
 
 
-def label(name: str, score: Score) -> str:
-    """A method's name and its figure, in two lines."""
-    short = {OURS: "autoencoder", PLAIN: "trained without"}.get(name, name)
-    return short if score.psnr_db is None else f"{short}\n{score.psnr_db:.1f} dB"
-
-
 def main() -> None:
+    cores = Cores("restore")
     p = params.read("restore", Params)
-    of = Dataset.read()
-    autoencoder = Autoencoder.read()
-    train_images, test_images = (read_images(split, autoencoder.size) for split in ("train", "test"))
-    clean, tuned_on = choose(p, train_images, test_images)
-    trained_on, ours = autoencoder.training.get("noise", 0), {OURS: autoencoder}
-    if trained_on:
-        waiting.choose(autoencoder.training.get("threads"), 1)
-        from stages.shared.training.again import check_recipe, train_again
-
-        check_recipe(autoencoder.training)
+    dataset = DatasetInfo.read()
+    explored = Autoencoder.read()
+    train_images, test_images = (read_images(split, explored.size) for split in ("train", "test"))
+    clean, tuned_on = choose_images(p, train_images, test_images)
+    restored = {}
     with outputs(FOLDER) as folder:
-        if trained_on:
-            print(f"restore: {of.name}, the same network is trained without noise, to compare with")
-            trained = len(train_images) - count_held_out(autoencoder.training.get("validation", 0), len(train_images))
-            ours[PLAIN] = train_again(train_images[:trained], autoencoder.training | {"noise": 0})
-        restored = {amount: restore(p, amount, clean, tuned_on, ours) for amount in p.amounts}
-        write_json(folder / "metrics.json", figures(of.name, p, trained_on, restored))
-        write_csv(folder / "noise.csv", HEADER, rows(of.name, p, restored))
-        write_png(draw(of.name, p, clean, restored), folder / "restored.png")
+        for amount in p.amounts:
+            ours = {AUTOENCODER: train(p, train_images, amount, cores), EXPLORED: explored}
+            restored[amount] = restore(p, amount, clean, tuned_on, ours)
+            print(summary(amount, restored[amount]), flush=True)
+        write_csv(folder / "noise.csv", HEADER, rows(dataset.name, p, restored))
+        write_png(draw_restored(dataset.name, p, clean, restored), folder / "restored.png")
 
 
 if __name__ == "__main__":

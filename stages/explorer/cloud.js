@@ -1,11 +1,23 @@
-// All training images' latents behind the points, where the page has them: no pictures, but each place can be decoded.
+// The cloud of all training latents behind the points, if the page has it; its dots have no pictures but can be decoded.
+
+import { swatch } from "./classes.js";
+import { data } from "./data.js";
+import { decode } from "./decoder.js";
+import { element } from "./dom.js";
+import { facts, last, size } from "./facts.js";
+import { grouped } from "./format.js";
+import { showCard } from "./hover.js";
+import { goTo } from "./moves.js";
+import { drawPixels } from "./pictures.js";
+import { plot } from "./plot.js";
+import { set, state, watch } from "./state.js";
 
 let cloudShown = null; // those of classes not hidden
 
 function showCloud() {
   element("show-cloud").checked = state.cloud;
   const { latents, labels } = data.cloud;
-  // They are the last epoch's: among the points of an earlier one they would mean nothing.
+  // They belong to the last epoch and are meaningless among the points of another.
   if (!state.cloud || state.epoch !== last) cloudShown = null;
   else if (!labels || !state.hidden.size) cloudShown = data.cloud;
   else {
@@ -26,10 +38,10 @@ function showCloudHover(i) {
   showCard(null, name, "a training latent, decoded");
 }
 
-function buildCloud() {
+export function buildCloud() {
   if (!data.cloud) return;
   element("cloud-label").hidden = false;
-  element("cloud-count").textContent = `${facts.cloud.count.toLocaleString("en")} training latents`;
+  element("cloud-count").textContent = `${grouped(facts.cloud.count)} training latents`;
   element("show-cloud").onchange = () => set({ cloud: element("show-cloud").checked });
   plot.cloudHovered = showCloudHover;
   plot.cloudPressed = (i) => i !== null && goTo(cloudLatent(i));

@@ -1,28 +1,20 @@
-// What the page was given: facts (JSON), and packed numbers and pictures.
+// Unpack the numbers and pictures of the page.
 
-const element = (id) => document.getElementById(id);
-const facts = JSON.parse(element("facts").textContent);
-const count = facts.indices.length;
-const last = facts.epochs.length - 1; // position of the last epoch among those shown
-const size = facts.sliders.length; // of the latent
-
-const labeled = facts.classes.length > 0;
+import { element } from "./dom.js";
+import { count, facts, labeled, size } from "./facts.js";
 
 // Filled by `loadModel`.
-const data = {
+export const data = {
   encoder: null, // of the last epoch
   decoders: [], // one an epoch; null where a sheet of reconstructions took less space
   sheets: [], // of reconstructions; null where there is a decoder
   snapshots: [], // {latents: Float32Array [count * size], errors: Float32Array [count]}, one an epoch
   images: null, // a sheet of them
+  variances: null, // Float32Array [count], of the pictures' pixels about their mean color
+  files: [], // of the images, where they come from a folder; else none
+  columns: {}, // by name, what metadata.csv says of the images: an array of texts
   cloud: null, // {latents: Float32Array [N * size], labels: Uint16Array [N] or null}: all training images
 };
-
-function make(tag, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children); // strings become text nodes, so no text is ever read as HTML
-  return node;
-}
 
 function bytes(id) {
   const node = element(id);
@@ -37,7 +29,7 @@ async function inflate(compressed) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// Numbers end to end, each run of them stored as all their lowest bytes, then all their second ones, …
+// Unpack numbers stored as byte planes: all lowest bytes, then all second bytes, …
 async function unpack(id) {
   const stored = await inflate(bytes(id));
   let at = 0;
@@ -52,14 +44,18 @@ async function unpack(id) {
   return { integers, floats: (length) => new Float32Array(integers(length, 4).buffer) };
 }
 
-// The tensors of operations: a matrix is whole numbers of `width` bytes, with a scale for each of its rows.
-async function weights(id, operations, width) {
+// The tensors of operations: a matrix is whole numbers of `width` bytes, with a scale for each of its rows. In place of
+// the shape of one that encoder and decoders share stands its name.
+async function weights(id, operations, width, shared) {
   const numbers = await unpack(id);
   const length = (shape) => shape.reduce((product, side) => product * side, 1);
+  const isShared = (shape) => typeof shape === "string";
   const shapes = operations.flatMap((operation) => operation.shapes);
-  const floats = shapes.map(([rows]) => numbers.floats(rows));
-  const tensors = shapes.map((shape, i) => (shape.length === 1 ? floats[i] : scaled(numbers.integers(length(shape), width), floats[i])));
-  return operations.map(({ kind, shapes: own }) => ({ kind, tensors: tensors.splice(0, own.length) }));
+  const floats = shapes.map((shape) => (isShared(shape) ? shared[shape] : numbers.floats(shape[0])));
+  const tensors = shapes.map((shape, i) =>
+    isShared(shape) || shape.length === 1 ? floats[i] : scaled(numbers.integers(length(shape), width), floats[i]),
+  );
+  return operations.map(({ shapes: own, ...operation }) => ({ ...operation, tensors: tensors.splice(0, own.length) }));
 }
 
 function scaled(integers, scales) {
@@ -71,20 +67,42 @@ function scaled(integers, scales) {
   return values;
 }
 
+// Principal components: `rows`, the encoder's first matrix, `columns`, its transpose, the decoders' last one, `mean`.
+async function loadShared() {
+  const [count, pixels] = facts.shared.shape;
+  const numbers = await unpack("shared");
+  const scales = numbers.floats(count);
+  const mean = numbers.floats(pixels);
+  const rows = scaled(numbers.integers(count * pixels, facts.shared.bytes), scales);
+  const columns = new Float32Array(rows.length);
+  for (let row = 0, i = 0; row < count; row++) {
+    for (let pixel = 0; pixel < pixels; pixel++) columns[pixel * count + row] = rows[i++];
+  }
+  return { rows, columns, mean };
+}
+
 const sheet = (id) => createImageBitmap(new Blob([bytes(id)], { type: "image/webp" }));
 
-async function loadModel() {
+export async function loadModel() {
   const { encoder, decoders } = facts.weightBytes;
+  const shared = facts.shared && (await loadShared());
   const each = (load) => Promise.all(facts.epochs.map((_, position) => load(position, decoders[position])));
   const loads = [
-    weights("encoder", facts.encoder, encoder),
-    each((position, width) => (width ? weights(`decoder-${position}`, facts.decoder, width) : null)),
+    weights("encoder", facts.encoder, encoder, shared),
+    each((position, width) => (width ? weights(`decoder-${position}`, facts.decoder, width, shared) : null)),
     each((position, width) => (width ? null : sheet(`sheet-${position}`))),
     each(loadSnapshot),
     sheet("images"),
     facts.cloud && loadCloud(),
+    unpack("variances").then((numbers) => numbers.floats(count)),
+    loadPictures(),
   ];
-  [data.encoder, data.decoders, data.sheets, data.snapshots, data.images, data.cloud] = await Promise.all(loads);
+  [data.encoder, data.decoders, data.sheets, data.snapshots, data.images, data.cloud, data.variances] =
+    await Promise.all(loads);
+}
+
+async function loadPictures() {
+  Object.assign(data, JSON.parse(new TextDecoder().decode(await inflate(bytes("pictures")))));
 }
 
 async function loadSnapshot(position) {
@@ -100,44 +118,8 @@ async function loadCloud() {
   return { latents, labels: labeled ? Uint16Array.from(numbers.integers(facts.cloud.count, 2)) : null };
 }
 
-function latentOf(point, epoch) {
+export function latentOf(point, epoch) {
   return Array.from(data.snapshots[epoch].latents.subarray(point * size, (point + 1) * size));
 }
 
-// Draw the image at `position` of a sheet.
-function drawTile(canvas, bitmap, position) {
-  const { width, height, columns } = facts;
-  fit(canvas);
-  const x = (position % columns) * width;
-  const y = Math.floor(position / columns) * height;
-  canvas.getContext("2d").drawImage(bitmap, x, y, width, height, 0, 0, width, height);
-}
-
-// Draw pixels in [0, 1], [height, width, channels].
-function drawPixels(canvas, pixels) {
-  fit(canvas);
-  const { width, height, channels } = facts;
-  const image = new ImageData(width, height);
-  for (let i = 0, at = 0; i < image.data.length; i += 4, at += channels) {
-    for (let color = 0; color < 3; color++) image.data[i + color] = Math.round(255 * pixels[at + (color % channels)]);
-    image.data[i + 3] = 255; // opaque
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
-}
-
-function fit(canvas) {
-  if (canvas.width !== facts.width || canvas.height !== facts.height) {
-    canvas.width = facts.width;
-    canvas.height = facts.height;
-  }
-}
-
-const drawImage = (canvas, point) => drawTile(canvas, data.images, point);
-
-function drawReconstruction(canvas, point, epoch) {
-  if (hasDecoder(epoch)) drawPixels(canvas, decode(latentOf(point, epoch), epoch));
-  else drawTile(canvas, data.sheets[epoch], point);
-}
-
-const className = (point) => facts.classes[facts.labels[point]] ?? "";
-const errorOf = (point, epoch) => data.snapshots[epoch].errors[point].toPrecision(3);
+export const errorOf = (point, epoch) => data.snapshots[epoch].errors[point].toPrecision(3);

@@ -1,4 +1,8 @@
-// The networks' forward pass: operations, one after the other, as the model's file lists them.
+// The forward pass: runs the operations of the model file.
+
+import { data } from "./data.js";
+import { last } from "./facts.js";
+import { state } from "./state.js";
 
 // Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: within 1.5e-7.
 function erf(x) {
@@ -10,7 +14,7 @@ function erf(x) {
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 // weight [outputs, inputs], row by row, and bias [outputs]
-function linear(x, weight, bias) {
+function linear(x, _, weight, bias) {
   const y = Float32Array.from(bias);
   for (let row = 0, at = 0; row < y.length; row++) {
     let sum = 0;
@@ -20,25 +24,28 @@ function linear(x, weight, bias) {
   return y;
 }
 
-// Each kind of operation: numbers in, and its tensors, to numbers out.
+// Kinds of operations: from numbers, settings (with the shape for images) and tensors to numbers.
+// The numbers of an image are [height, width, channels].
 const OPERATIONS = {
   linear,
   relu: (x) => x.map((value) => Math.max(value, 0)),
   silu: (x) => x.map((value) => value * sigmoid(value)),
   gelu: (x) => x.map((value) => 0.5 * value * (1 + erf(value * Math.SQRT1_2))),
   sigmoid: (x) => x.map(sigmoid),
+  hardsigmoid: (x) => x.map((value) => Math.min(Math.max(value / 6 + 0.5, 0), 1)),
 };
 
-const through = (operations, x) => operations.reduce((y, { kind, tensors }) => OPERATIONS[kind](y, ...tensors), x);
+const through = (operations, x) =>
+  operations.reduce((y, { kind, tensors, ...settings }) => OPERATIONS[kind](y, settings, ...tensors), x);
 
-// Whether the page holds the decoder of an epoch.
-const hasDecoder = (epoch) => data.decoders[epoch] !== null;
+// Whether the page has the decoder of an epoch.
+export const hasDecoder = (epoch) => data.decoders[epoch] !== null;
 
-// The epoch whose decoder makes pictures from places: the one shown, or the last where the page hasn't that one's.
-const decodingEpoch = (epoch = state.epoch) => (hasDecoder(epoch) ? epoch : last);
+// The epoch whose decoder is used: the one shown, or the last if the page lacks its decoder.
+export const decodingEpoch = (epoch = state.epoch) => (hasDecoder(epoch) ? epoch : last);
 
-// A latent (array of `size` numbers) to pixels in [0, 1], [height, width, channels].
-const decode = (latent, epoch = decodingEpoch()) => through(data.decoders[epoch], Float32Array.from(latent));
+// Decode a latent (array of `size` numbers) to pixels in [0, 1], [height, width, channels].
+export const decode = (latent, epoch = decodingEpoch()) => through(data.decoders[epoch], Float32Array.from(latent));
 
-// Pixels in [0, 1] to the latent that the last epoch's encoder gives them.
-const encode = (pixels) => Array.from(through(data.encoder, Float32Array.from(pixels)));
+// Encode pixels in [0, 1] with the last epoch's encoder.
+export const encode = (pixels) => Array.from(through(data.encoder, Float32Array.from(pixels)));

@@ -1,32 +1,14 @@
 // The training, epoch by epoch.
 
-const players = [];
-
-// A button that plays and pauses, one at a time; `begin` starts what runs while `playing`.
-function player(id, begin) {
-  const button = element(id);
-  const self = { playing: false, stop: () => turnTo(false), toggle: () => turnTo(!self.playing) };
-  function turnTo(playing) {
-    if (playing === self.playing) return;
-    if (playing) stopPlaying();
-    self.playing = playing;
-    button.setAttribute("aria-pressed", String(playing));
-    if (playing) begin();
-  }
-  button.onclick = self.toggle;
-  players.push(self);
-  return self;
-}
-
-function stopPlaying() {
-  for (const each of players) each.stop();
-}
+import { element } from "./dom.js";
+import { facts, last } from "./facts.js";
+import { player, stopPlaying } from "./players.js";
+import { set, state, watch } from "./state.js";
 
 const EPOCH_MS = 900;
-
 let epochTimer = 0; // of the latest play alone
 
-const epochs = player("play-epochs", () => {
+export const epochs = player("play-epochs", () => {
   clearTimeout(epochTimer);
   if (state.epoch === last) set({ epoch: 0 });
   const next = () => {
@@ -38,7 +20,7 @@ const epochs = player("play-epochs", () => {
   epochTimer = setTimeout(next, EPOCH_MS);
 });
 
-function goToEpoch(position) {
+export function goToEpoch(position) {
   stopPlaying();
   set({ epoch: Math.min(last, Math.max(0, position)) });
 }
@@ -50,7 +32,7 @@ function showEpoch() {
   element("epoch-text").textContent = text;
 }
 
-function buildEpochs() {
+export function buildEpochs() {
   const slider = element("epoch");
   slider.max = last;
   slider.disabled = element("play-epochs").disabled = last === 0;

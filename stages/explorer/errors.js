@@ -1,97 +1,51 @@
-// What the epoch shown gets wrong: whose points lie among another class's, and which pictures come out worst and best.
+// Confused classes by nearest neighbors, and the worst and best reconstructions, for the epoch shown.
+
+import { colorOf, swatch } from "./classes.js";
+import { data } from "./data.js";
+import { element, make } from "./dom.js";
+import { facts, present } from "./facts.js";
+import { percent } from "./format.js";
+import { nearestOf } from "./neighbors.js";
+import { pairOf } from "./point.js";
+import { lostOf } from "./quality.js";
+import { select } from "./select.js";
+import { set, state, watch } from "./state.js";
+import { shownPoints } from "./visible.js";
 
 const STRIP = 6; // pictures in a strip
 const ASKED = 2000; // points whose neighbors are looked for, at most
 const SLICE_MS = 8;
 
-const colorings = {
-  light: ["#93a1b3", "#b8894f", "#b4531f", "#7a1022", "#3d0714"],
-  dark: ["#525f70", "#8a6a48", "#d07f35", "#f5b95c", "#fff3b8"],
-};
-const SHADES = 12;
-
-// Between two colors, by share.
-function blend(from, to, share) {
-  const channel = (text, i) => parseInt(text.slice(1 + 2 * i, 3 + 2 * i), 16);
-  const mixed = [0, 1, 2].map((i) => Math.round(channel(from, i) + share * (channel(to, i) - channel(from, i))));
-  return `#${mixed.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
-}
-
-// The colors of errors from the least to the greatest.
-function shades() {
-  const anchors = colorings[isDark() ? "dark" : "light"];
-  return Array.from({ length: SHADES }, (_, i) => {
-    const place = (i / (SHADES - 1)) * (anchors.length - 1);
-    const low = Math.min(Math.floor(place), anchors.length - 2);
-    return blend(anchors[low], anchors[low + 1], place - low);
-  });
-}
-
-let errorEnds = null;
-
-// One scale for all epochs, so that training is seen to help: logarithmic, but for a few at both ends.
-function errorScale() {
-  if (!errorEnds) {
-    const all = Float64Array.from(data.snapshots.flatMap(({ errors }) => [...errors])).sort();
-    const at = (share) => Math.max(all[Math.round(share * (all.length - 1))], 1e-9);
-    errorEnds = [at(0.02), at(0.98)];
-  }
-  return errorEnds;
-}
-
-function colorByError() {
-  const [low, high] = errorScale().map(Math.log);
-  const colors = shades();
-  const { errors } = data.snapshots[state.epoch];
-  return (point) => {
-    const share = (Math.log(Math.max(errors[point], 1e-9)) - low) / (high - low || 1);
-    return colors[Math.min(SHADES - 1, Math.max(0, Math.floor(share * SHADES)))];
-  };
-}
-
-function showColoring() {
-  const byError = state.color === "error";
-  plot.color(byError ? colorByError() : null);
-  element("color-error").setAttribute("aria-pressed", String(byError));
-  element("error-scale").hidden = !byError;
-  if (!byError) return;
-  const [low, high] = errorScale().map((value) => value.toPrecision(2));
-  const bar = make("span", { className: "ramp" });
-  bar.style.background = `linear-gradient(to right, ${shades().join()})`;
-  element("error-scale").replaceChildren(`error ${low} or less`, bar, `${high} or more`);
-}
-
-// The neighbors of a point among all points, hidden or not.
-const nearestOf = (point, epoch) => nearestTo(latentOf(point, epoch), epoch, (other) => other !== point);
-
-const percent = (share) => `${Math.round(100 * share)} %`;
-
 // Of each class, in the space as the epoch had it: how many nearest neighbors its points have in each class. Null where
 // nobody waits for it any more.
-const mixes = new Map();
-async function mixesOf(epoch, wanted) {
-  if (mixes.has(epoch)) return mixes.get(epoch);
-  const counts = new Map(present.map((label) => [label, new Map()]));
-  const stride = Math.ceil(count / ASKED);
+let mixes = { of: [], counts: null };
+
+async function mixesOf(wanted) {
+  const of = [state.epoch, state.hidden, state.isolated, state.selected];
+  if (of.every((value, i) => value === mixes.of[i])) return mixes.counts;
+  const points = shownPoints();
+  const counts = new Map();
+  const stride = Math.ceil(points.length / ASKED);
   let until = performance.now() + SLICE_MS;
-  for (let point = 0; point < count; point += stride) {
-    const own = counts.get(facts.labels[point]);
-    for (const { point: other } of nearestOf(point, epoch)) {
-      const label = facts.labels[other];
-      own.set(label, (own.get(label) ?? 0) + 1);
+  for (let i = 0; i < points.length; i += stride) {
+    const label = facts.labels[points[i]];
+    if (!counts.has(label)) counts.set(label, new Map());
+    const mix = counts.get(label);
+    for (const { point: other } of nearestOf(points[i], state.epoch)) {
+      mix.set(facts.labels[other], (mix.get(facts.labels[other]) ?? 0) + 1);
     }
     if (performance.now() < until) continue;
     await new Promise((done) => setTimeout(done));
     if (!wanted()) return null;
     until = performance.now() + SLICE_MS;
   }
-  mixes.set(epoch, counts);
+  mixes = { of, counts };
   return counts;
 }
 
 // A class as the table shows it; the classes among its points' neighbors, the most frequent other one first.
 function rowOf(label, mix) {
-  const points = facts.labels.flatMap((other, point) => (other === label ? [point] : []));
+  const points = shownPoints().filter((point) => facts.labels[point] === label);
   const { errors } = data.snapshots[state.epoch];
   const total = [...mix.values()].reduce((sum, number) => sum + number, 0) || 1;
   const shares = [...mix].map(([other, number]) => ({ label: other, share: number / total }));
@@ -101,18 +55,18 @@ function rowOf(label, mix) {
 }
 
 let errorsAsked = 0;
-let errorsShown = Promise.resolve();
+export let errorsShown = Promise.resolve();
 
-// Not before the page has answered to what changed.
+// Wait until the page has drawn the change.
 async function showErrors() {
   const asked = ++errorsAsked;
   await new Promise((done) => setTimeout(done));
   if (asked !== errorsAsked) return;
   showStrips();
   if (present.length < 2) return;
-  const counts = await mixesOf(state.epoch, () => asked === errorsAsked);
+  const counts = await mixesOf(() => asked === errorsAsked);
   if (!counts || asked !== errorsAsked) return;
-  const rows = present.map((label) => rowOf(label, counts.get(label))).sort((a, b) => a.own - b.own || b.error - a.error);
+  const rows = [...counts].map(([label, mix]) => rowOf(label, mix)).sort((a, b) => a.own - b.own || b.error - a.error);
   element("errors-rows").replaceChildren(...rows.map(classRow));
   showWorstPair(rows);
   showGroup();
@@ -126,26 +80,43 @@ function showGroup() {
 
 function classRow(row) {
   const { label, own, others, error } = row;
-  const name = make("button", { type: "button", className: "plain" }, swatch(label), make("span", { textContent: facts.classes[label] }));
+  const name = make(
+    "button",
+    { type: "button", className: "plain" },
+    swatch(label),
+    make("span", { textContent: facts.classes[label] }),
+  );
   name.title = "Its worst and best reconstructed";
   name.dataset.label = label;
   name.onclick = () => set({ group: state.group === label ? null : label });
   const bar = make("div", { className: "mix" });
   for (const { label: each, share } of [{ label, share: own }, ...others]) {
     const part = make("span", { title: `${facts.classes[each]}, ${percent(share)}` });
-    part.style.cssText = `flex-grow:${share};background:${colorOf(each)}`;
+    part.style.cssText = `flex-grow:${share};color:${colorOf(each)}`;
+    part.dataset.label = each;
     if (share > 0) bar.append(part);
   }
   bar.setAttribute("role", "img");
-  bar.setAttribute("aria-label", [{ label, share: own }, ...others.slice(0, 3)].map((each) => `${percent(each.share)} ${facts.classes[each.label]}`).join(", "));
+  bar.setAttribute(
+    "aria-label",
+    [{ label, share: own }, ...others.slice(0, 3)]
+      .map((each) => `${percent(each.share)} ${facts.classes[each.label]}`)
+      .join(", "),
+  );
   const cell = (...children) => make("td", {}, ...children);
   const most = others.length ? pairButton(row, others[0]) : "none";
   return make("tr", {}, make("th", { scope: "row" }, name), cell(bar), cell(most), cell(error.toPrecision(2)));
 }
 
-// Selects the points of a class that have neighbors in another, and these.
+// Select the points of a class with neighbors in another class, and these neighbors.
 function pairButton(row, { label, share }) {
-  const button = make("button", { type: "button", className: "plain" }, swatch(label), make("span", { textContent: facts.classes[label] }), ` ${percent(share)}`);
+  const button = make(
+    "button",
+    { type: "button", className: "plain" },
+    swatch(label),
+    make("span", { textContent: facts.classes[label] }),
+    make("span", { className: "share", textContent: ` ${percent(share)}` }),
+  );
   button.title = `Select the points of ${facts.classes[row.label]} that have neighbors of ${facts.classes[label]}, and these`;
   button.onclick = () => selectPair(row, label);
   return button;
@@ -160,42 +131,50 @@ function selectPair(row, label) {
   select([...chosen], `${facts.classes[row.label]} among ${facts.classes[label]}`);
 }
 
-// The two classes that lie among each other the most, in words.
+// The two most confused classes, as text.
 function showWorstPair(rows) {
   const pairs = rows.flatMap((row) => row.others.slice(0, 1).map((other) => ({ row, other })));
   const worst = pairs.sort((a, b) => b.other.share - a.other.share)[0];
   const line = element("errors-worst");
+  element("way-pair").hidden = !worst;
   if (!worst) {
-    line.replaceChildren("Every class keeps to itself: no point has a neighbor of another.");
+    line.replaceChildren("No point has a nearest neighbor of another class.");
     return;
   }
   const { row, other } = worst;
-  const show = make("button", { type: "button", className: "link", textContent: "See what it makes of them" });
+  const way = element("way-pair");
+  way.textContent = `What it mixes up: ${[row.label, other.label].map((label) => facts.classes[label]).join(", ")}`;
+  way.onclick = () => selectPair(row, other.label);
+  const [name, among] = [row.label, other.label].map((label) => facts.classes[label]);
+  const show = make("button", { type: "button", className: "link", textContent: "Show these points" });
   show.onclick = () => selectPair(row, other.label);
+  const nearest = Math.min(facts.neighbors, shownPoints().length - 1);
   line.replaceChildren(
-    make("strong", { textContent: `${facts.classes[row.label]} is taken for ${facts.classes[other.label]}` }),
-    ` the most: of the ${Math.min(facts.neighbors, count - 1)} nearest neighbors of its points, ${percent(other.share)} are that. `,
+    make("strong", { textContent: `${name} lies among ${among}` }),
+    ` the most: of the ${nearest} nearest neighbors of its points, ${percent(other.share)} are ${among}. `,
     show,
   );
 }
 
+// Sort visible points by the share of lost variance.
 function showStrips() {
   const { group, epoch } = state;
-  const { errors } = data.snapshots[epoch];
-  const points = facts.indices.flatMap((_, point) => (group === null || facts.labels[point] === group ? [point] : []));
-  points.sort((a, b) => errors[b] - errors[a] || a - b);
-  const shown = Math.min(STRIP, Math.ceil(points.length / 2));
+  const points = shownPoints().filter((point) => group === null || facts.labels[point] === group);
+  const ranked = points.filter((point) => lostOf(point, epoch) !== null);
+  ranked.sort((a, b) => lostOf(b, epoch) - lostOf(a, epoch) || a - b);
+  const shown = Math.min(STRIP, Math.ceil(ranked.length / 2));
   const strip = (list) => list.map((point) => pairOf(point, epoch));
   const of = group === null ? "" : ` of ${facts.classes[group]}`;
-  element("worst-title").textContent = `Worst reconstructed${of}`;
+  element("worst-title").textContent = `Worst reconstructed${of}, by the variance lost`;
   element("best-title").textContent = `Best reconstructed${of}`;
-  element("worst").replaceChildren(...strip(points.slice(0, shown)));
-  element("best").replaceChildren(...strip(points.slice(shown).slice(-shown).reverse()));
+  element("worst").replaceChildren(...strip(ranked.slice(0, shown)));
+  element("best").replaceChildren(...strip(ranked.slice(shown).slice(-shown).reverse()));
+  const plain = points.length - ranked.length;
+  element("plain-note").hidden = plain === 0;
+  element("plain-note").textContent = `${plain} of a single color have no variance to lose, and no rank.`;
 }
 
-function buildErrors() {
-  element("color-error").onclick = () => set({ color: state.color === "error" ? "class" : "error" });
+export function buildErrors() {
   if (present.length < 2) element("errors-classes").hidden = true;
-  watch(["color", "epoch", "theme"], showColoring);
-  watch(["epoch", "theme", "group"], () => (errorsShown = showErrors()));
+  watch(["epoch", "theme", "group", "hidden", "isolated", "selected"], () => (errorsShown = showErrors()));
 }

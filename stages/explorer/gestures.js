@@ -1,12 +1,24 @@
 // Mouse, pen and fingers on the plot: one turns (a flat plot moves), the right button or a key moves, two fingers zoom
 // and move, the wheel zooms at the cursor, a press that stays still chooses.
 
+import { element } from "./dom.js";
+import { hideHover, mouse, showHover } from "./hover.js";
+import { flat } from "./latent_axes.js";
+import { plot, plotBox, plotSize } from "./plot.js";
+import { choose } from "./point.js";
+import { movedView, placeUnder, project, turnedView, zoomedView } from "./projection.js";
+import { set, state } from "./state.js";
+import { isShown } from "./visible.js";
+
 const REACH = { mouse: 8, pen: 12, touch: 24 }; // pixels around a press in which a point is meant
 const STILL = 8; // pixels that a press may move; more is a drag
 const RADIANS = 0.0085; // a pixel
 const WHEEL = 0.0016; // of zoom's logarithm, a pixel of the wheel
 
-function buildGestures() {
+export function buildGestures() {
+  element("zoom-in").onclick = () => zoom(1.25);
+  element("zoom-out").onclick = () => zoom(0.8);
+  element("reset-view").onclick = resetView;
   const fingers = new Map(); // by pointer: where it is, [x, y]
   let pressed = null; // what may become a press: {x, y, type}
   let pinch = null; // {x, y, apart} of two fingers, when last looked at
@@ -55,7 +67,7 @@ function buildGestures() {
     } else if (!pressed) {
       const [dx, dy] = [x - before[0], y - before[1]];
       if (flat || event.buttons & 2 || event.ctrlKey || event.shiftKey) moveView(dx, dy);
-      else set({ view: turnedView(plot.lens(), -dx * RADIANS, dy * RADIANS) });
+      else set({ view: turnedView(plot.projection(), -dx * RADIANS, dy * RADIANS) });
     }
   });
 
@@ -75,15 +87,19 @@ function buildGestures() {
   plotBox.addEventListener("pointercancel", lift);
   plotBox.addEventListener("contextmenu", (event) => event.preventDefault());
   plotBox.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && hideHover());
-  plotBox.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1;
-    const { left, top } = plotBox.getBoundingClientRect();
-    zoomAt(Math.exp(-event.deltaY * lines * WHEEL), event.clientX - left, event.clientY - top);
-  }, { passive: false });
+  plotBox.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1;
+      const { left, top } = plotBox.getBoundingClientRect();
+      zoomAt(Math.exp(-event.deltaY * lines * WHEEL), event.clientX - left, event.clientY - top);
+    },
+    { passive: false },
+  );
 }
 
-// A press means the point that it lands on; failing that, the nearest within reach.
+// A press chooses the point under it, or the nearest within reach.
 function pressAt(x, y, type) {
   const point = plot.pointAt(x, y, REACH[type] ?? 8);
   if (point === null) {
@@ -104,34 +120,34 @@ function hoverAt(x, y) {
   return plot.cloudHovered?.(plot.cloudAt(x, y, REACH.mouse / 2), x, y);
 }
 
-const moveView = (dx, dy) => set({ view: movedView(plot.lens(), dx, dy) });
+const moveView = (dx, dy) => set({ view: movedView(plot.projection(), dx, dy) });
 
 // Zoom so that what is under a pixel of the plot stays there: the point nearest to it, or the place itself.
 function zoomAt(factor, x, y, reach = 24) {
-  const lens = plot.lens();
+  const projection = plot.projection();
   const { left, top } = plotBox.getBoundingClientRect();
   const point = reach ? plot.pointAt(x + left, y + top, reach) : null;
-  const depth = point === null ? 0 : project(lens, plot.placeOf(point))[2];
-  set({ view: zoomedView(lens, factor, placeUnder(lens, x, y, depth)) });
+  const depth = point === null ? 0 : project(projection, plot.placeOf(point))[2];
+  set({ view: zoomedView(projection, factor, placeUnder(projection, x, y, depth)) });
 }
 
-// By key or button: at the chosen point, or at the middle where that isn't in view.
-function zoom(factor) {
-  const lens = plot.lens();
+// Zoom by key or button: at the chosen point, or at the center if that is not visible.
+export function zoom(factor) {
+  const projection = plot.projection();
   const { width, height } = plotSize;
   const place = plot.placeOf(state.point);
-  const [x, y] = project(lens, place);
+  const [x, y] = project(projection, place);
   const inView = isShown(state.point) && x >= 0 && y >= 0 && x <= width && y <= height;
-  set({ view: zoomedView(lens, factor, inView ? place : placeUnder(lens, width / 2, height / 2)) });
+  set({ view: zoomedView(projection, factor, inView ? place : placeUnder(projection, width / 2, height / 2)) });
 }
 
 const ARROW_PIXELS = 14;
 
-// By arrow key: shares of the view, to the right and up.
-function turn(right, up) {
+// Move by arrow key: shares of the view, right and up.
+export function turn(right, up) {
   if (flat) return moveView(-right * ARROW_PIXELS * 8, up * ARROW_PIXELS * 8);
-  return set({ view: turnedView(plot.lens(), right, up) });
+  return set({ view: turnedView(plot.projection(), right, up) });
 }
 
-const pan = (right, up) => moveView(-right * ARROW_PIXELS * 8, up * ARROW_PIXELS * 8);
-const resetView = () => set({ view: null });
+export const pan = (right, up) => moveView(-right * ARROW_PIXELS * 8, up * ARROW_PIXELS * 8);
+export const resetView = () => set({ view: null });

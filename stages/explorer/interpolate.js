@@ -1,16 +1,28 @@
 // Interpolate: the straight line between two points, decoded.
 
+import { decode } from "./decoder.js";
+import { element, make } from "./dom.js";
+import { facts } from "./facts.js";
+import { between, goTo, slideTo } from "./moves.js";
+import { nameOf } from "./names.js";
+import { drawImage, drawPixels } from "./pictures.js";
+import { calm, player } from "./players.js";
+import { choose, marksOf } from "./point.js";
+import { set, state, watch } from "./state.js";
+
 const stepButtons = [];
+const walk = (step) => goTo(between(state.from, state.to, step), { step, line: true });
 
-const walk = (step) => goTo(between(state.from, state.to, step), { step });
-
-function setEnds(ends) {
+export function setEnds(ends) {
   const { from, to, step } = { ...state, ...ends };
-  goTo(between(from, to, step), { from, to });
+  goTo(between(from, to, step), { from, to, line: true });
 }
 
 function showEnds() {
-  for (const [id, name] of [["from", "Start"], ["to", "End"]]) {
+  for (const [id, name] of [
+    ["from", "Start"],
+    ["to", "End"],
+  ]) {
     const point = state[id];
     const canvas = make("canvas", { className: "picture" });
     drawImage(canvas, point);
@@ -31,7 +43,7 @@ function showStep() {
   stepButtons.forEach(({ button }, i) => button.setAttribute("aria-current", String(i === nearest)));
 }
 
-function buildInterpolate() {
+export function buildInterpolate() {
   for (let i = 0; i < facts.steps; i++) {
     const step = i / (facts.steps - 1);
     const canvas = make("canvas", { className: "picture" });
@@ -47,18 +59,21 @@ function buildInterpolate() {
   element("step").oninput = () => walk(element("step").valueAsNumber);
   watch(["from", "to", "epoch"], showEnds);
   watch(["step"], showStep);
+  const line = element("show-line");
+  line.onchange = () => set({ line: line.checked });
+  watch(["line"], () => (line.checked = state.line));
 }
 
 const WALK_MS = 3000;
 const PAUSE_MS = 800; // between the images of the strip, for who wants less motion
 
-// There and back again, until it is stopped.
-const steps = player("play-steps", () => {
+// Play back and forth until stopped.
+export const steps = player("play-steps", () => {
   const turn = {}; // of this play: one that was stopped and begun again has another
   steps.turn = turn;
   const goes = () => steps.playing && steps.turn === turn;
-  const to = (step) => moveTo(between(state.from, state.to, step), { step });
-  let begin = performance.now() - WALK_MS * (state.step === 1 ? 0 : state.step);
+  const to = (step) => slideTo(between(state.from, state.to, step), { step, line: true });
+  const begin = performance.now() - WALK_MS * (state.step === 1 ? 0 : state.step);
   const frame = () => {
     if (!goes()) return;
     const rest = ((performance.now() - begin) / WALK_MS) % 2;

@@ -1,4 +1,16 @@
-// Everything by keyboard.
+// Keyboard shortcuts.
+
+import { isolateClass, toggleClass } from "./classes.js";
+import { describe, element, make } from "./dom.js";
+import { epochs, goToEpoch } from "./epochs.js";
+import { last, present } from "./facts.js";
+import { pan, resetView, turn, zoom } from "./gestures.js";
+import { setEnds, steps } from "./interpolate.js";
+import { goToPoint } from "./moves.js";
+import { plotBox } from "./plot.js";
+import { chooseNext } from "./point.js";
+import { set, state, watch } from "./state.js";
+import { nextTheme } from "./theme.js";
 
 const KEYS = [
   ["n  p", "next, previous point"],
@@ -12,14 +24,14 @@ const KEYS = [
   ["+  −", "zoom, at the chosen point"],
   ["r", "reset the view"],
   ["t", "theme: auto, light, dark"],
-  ["/", "search for a class or an index"],
+  ["/", "find a class, a file or an index"],
   ["?", "these keys"],
   ["Tab  arrows", "to each control; sliders move with the arrows"],
 ];
 
 const ACTIONS = {
-  n: () => choose(state.point + 1),
-  p: () => choose(state.point - 1),
+  n: () => chooseNext(1),
+  p: () => chooseNext(-1),
   f: () => setEnds({ from: state.point }),
   l: () => setEnds({ to: state.point }),
   d: goToPoint,
@@ -52,7 +64,7 @@ function onKey(event) {
   event.preventDefault();
 }
 
-function buildKeys() {
+export function buildKeys() {
   describe(
     element("keys-list"),
     KEYS.map(([keys, what]) => [what, ...keys.split("  ").map((key) => make("kbd", { textContent: key }))]),
@@ -64,17 +76,4 @@ function buildKeys() {
   element("show-keys").onclick = () => element("keys").showModal();
   element("close-keys").onclick = () => element("keys").close();
   addEventListener("keydown", onKey);
-}
-
-async function copyLink() {
-  history.replaceState(null, "", `#${fragment()}`);
-  const button = element("share");
-  try {
-    await navigator.clipboard.writeText(location.href);
-    button.textContent = "Copied";
-  } catch (error) {
-    if (error.name !== "NotAllowedError") throw error;
-    button.textContent = "Copy it from the address bar";
-  }
-  setTimeout(() => (button.textContent = "Copy link"), 2000);
 }

@@ -1,7 +1,19 @@
 // What lies on top of the points, always: the chosen one's ring, lines to its neighbors, the interpolation's line, the
 // cursor of the sliders. What belongs to a hidden class is not drawn.
 
-const marked = {}; // what is drawn now, in places: {chosen, neighbors, line, cursor}, null where not
+import { stroke } from "./canvas.js";
+import { decodingEpoch } from "./decoder.js";
+import { element } from "./dom.js";
+import { lanes } from "./latent_axes.js";
+import { neighborsOf } from "./neighbors.js";
+import { plot, plotSize } from "./plot.js";
+import { project } from "./projection.js";
+import { markerSize } from "./sprites.js";
+import { state } from "./state.js";
+import { themed } from "./theme.js";
+import { isShown } from "./visible.js";
+
+export const marked = {}; // what is drawn now, in places: {chosen, neighbors, line, cursor}, null where not
 
 function placeMarks() {
   const chosen = isShown(state.point);
@@ -10,32 +22,18 @@ function placeMarks() {
   marked.neighbors = chosen
     ? neighborsOf(state.point, state.epoch).flatMap(({ point }) => (isShown(point) ? [plot.placeOf(point)] : []))
     : null;
-  marked.line = decodes && [state.from, state.to].every(isShown) ? [state.from, state.to].map(plot.placeOf) : null;
+  marked.line =
+    state.line && decodes && [state.from, state.to].every(isShown) ? [state.from, state.to].map(plot.placeOf) : null;
   marked.cursor = decodes ? plot.placeOfLatent(state.latent) : null;
 }
 
-// Lines lie over the points: a rim in the color of the ground parts them from what is below.
-function stroke(context, color, width, draw) {
-  for (const [style, thick] of [[themed("surface"), width + 2.5], [color, width]]) {
-    context.strokeStyle = style;
-    context.lineWidth = thick;
-    context.beginPath();
-    draw();
-    context.stroke();
-  }
-}
-
-function drawMarks() {
-  const context = marksContext;
-  const lens = plot.lens();
+function drawMarks(context, projection) {
   const { width, height, frame } = plotSize;
-  context.setTransform(ratio(), 0, 0, ratio(), 0, 0);
-  context.clearRect(0, 0, width, height);
   placeMarks();
-  const at = (place) => project(lens, place);
+  const at = (place) => project(projection, place);
   const ink = themed("ink");
   const { chosen, neighbors, line: ends, cursor } = marked;
-  const radius = crowd(screen.number, width).size / 2 + 4.5;
+  const radius = markerSize(plot.number(), width).size / 2 + 4.5;
   if (chosen) {
     const [x, y] = at(chosen);
     stroke(context, themed("muted"), 1.2, () => {
@@ -56,7 +54,6 @@ function drawMarks() {
     stroke(context, ink, 2.2, () => context.arc(x, y, radius, 0, 2 * Math.PI));
   }
   if (cursor) drawCursor(context, at(cursor), ink, { width, height, frame });
-  for (const draw of plot.layers) draw(context, lens);
 }
 
 // A diamond; in the plot of one dimension, which gives it no lane, a line across all. Outside the view it stands at its edge.
@@ -79,3 +76,5 @@ function drawCursor(context, [x, y], ink, { width, height, frame }) {
   context.fill(path);
   context.stroke(path);
 }
+
+export const buildMarks = () => plot.layers.push(drawMarks);

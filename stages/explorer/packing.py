@@ -1,4 +1,4 @@
-"""Numbers, pictures and facts as text that stands in a page, small and safe."""
+"""Encode numbers, pictures and JSON as text for the page."""
 
 import base64
 import gzip
@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-MOST_PIXELS = 16_383  # a side of a sheet: WebP takes no more, and some browsers no more than twice that area
+MAX_PIXELS = 16_383  # per side of a sheet: the limit of WebP; some browsers support at most twice that area
 
 
 def sheet_columns(count: int) -> int:
-    """How many images stand in a row of a sheet of `count`."""
+    """Number of columns of a sheet of `count` images."""
     return math.isqrt(count - 1) + 1
 
 
 def sheet(images: NDArray[Any], **options: Any) -> bytes:
-    """Images [N, height, width, channels], 0 to 255, in one WebP, row by row; its sides at most MOST_PIXELS.
+    """Pack images, [N, height, width, channels] from 0 to 255, into one WebP with sides of at most MAX_PIXELS.
 
-    The options are Pillow's. Lossless, it takes three quarters of a PNG's size where images have colors.
+    options: options of Pillow's WebP writer. For color images, lossless WebP takes 3/4 of the size of PNG.
     """
     count, height, width, channels = images.shape
     columns = sheet_columns(count)
@@ -38,13 +38,16 @@ def sheet(images: NDArray[Any], **options: Any) -> bytes:
 
 
 def planes(numbers: NDArray[Any], width: int | None = None) -> bytes:
-    """Numbers as bytes sorted by place, lowest first: all the first ones, all the second ones, …, `width` of them."""
+    """Store integers as byte planes: the lowest byte of every number, then the second byte of every number, and so on.
+
+    width: number of bytes per number to store; None: all.
+    """
     little = np.ascontiguousarray(numbers, numbers.dtype.newbyteorder("<")).reshape(-1, 1)
     return little.view(np.uint8)[:, :width].T.tobytes()
 
 
 def pack(*parts: bytes) -> str:
-    """The parts end to end, as gzip in base64."""
+    """Concatenate, gzip and base64-encode the parts."""
     return encode(gzip.compress(b"".join(parts), compresslevel=6, mtime=0))
 
 
@@ -54,7 +57,7 @@ def encode(data: bytes) -> str:
 
 
 def safe_json(value: Any) -> str:
-    """JSON that can stand in a script element: no text in it can end the element or begin a comment."""
+    """Encode a value as JSON for a script element; text in it can neither end the element nor start a comment."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -62,6 +65,6 @@ def safe_json(value: Any) -> str:
 
 
 def source_hash(script: str) -> str:
-    """What the page's content security policy calls this script by."""
+    """Hash of the script for the page's content security policy."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{encode(digest)}'"

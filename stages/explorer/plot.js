@@ -9,89 +9,114 @@
 //   plot.pointAt(x, y, reach)    the shown point at a place of the window (the foremost one that covers it, else the
 //                                nearest within `reach` pixels), or null
 //   plot.pointsIn(polygon)       the shown points within a polygon of window places [[x, y], …], for a box or a lasso
-//   plot.color(colorOf)          color points by colorOf(point), a CSS color (few different ones: each is stamped), in
-//                                the place of their class's; null: by class. Call it again where its answers change.
-//   plot.isolate(points)         show no other points than those of this Set; null: all
-//   plot.thumbnails(draw)        draw(context, point, x, y) in canvas pixels in the place of each marker; null: markers
-//   plot.layers                  functions (context, lens) that draw over all else; in canvas pixels, project(lens, place)
+//   plot.color(colorOf)          color points by colorOf(point), a CSS color (few different ones: each has a sprite),
+//                                in the place of their class's; null: by class. Call it again where its answers change.
+//   plot.thumbnails(draw)        draw(context, points) over the markers, points from back to front; null: markers alone
+//   plot.layers                  functions (context, projection) that draw over all else; in canvas pixels, project(projection, place)
 //   plot.placeOf(point), plot.placeOfLatent(latent)   where it stands on the axes shown, [x, y, z]
 //   plot.drag                    null, or a function (kind, x, y) that gets a drag of the main button or one finger, in
 //                                window pixels, in the place of turning: kind is start, move, end or cancel
+//   plot.copyTo(context, pixels)  draw it into another canvas, at so many pixels for a CSS pixel
+//   plot.frameAt(from, to, share)  put the points between two epochs; the epoch on show is next to be set
 //   plot.setCloud(cloud)         {latents: Float32Array [number * size], labels: array [number] or null}: dots behind the
 //                                points; null: none. plot.cloudAt(x, y, reach) finds one, and plot.cloudHovered(i, x, y)
 //                                and plot.cloudPressed(i, x, y), where set, are told of it (null: none there)
 
-const plotBox = element("plot");
+import { drawAxes, flatFrame } from "./axes.js";
+import { ratio, withRatio } from "./canvas.js";
+import { colorOf, symbolOf } from "./classes.js";
+import { data } from "./data.js";
+import { element, make } from "./dom.js";
+import { count, facts, size } from "./facts.js";
+import { flat, laneAxis, placesOf, shownAxes } from "./latent_axes.js";
+import { calm } from "./players.js";
+import { flatProjection, project, projectAll, turntable } from "./projection.js";
+import { dotColor, drawShape, markerSize, paintDots, paintMarkers, Sprites, sortByDepth } from "./sprites.js";
+import { state, watch } from "./state.js";
+import { themed } from "./theme.js";
+import { isShown } from "./visible.js";
+
+export const plotBox = element("plot");
 const layers = ["points", "marks"].map(() => make("canvas"));
 const [pointsContext, marksContext] = layers.map((canvas) => canvas.getContext("2d", { willReadFrequently: true }));
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
-const plotSize = { width: 0, height: 0, frame: null };
-
+export const plotSize = { width: 0, height: 0, frame: null };
 let positions = []; // by epoch, as they are asked for: Float32Array [count * 3]
 let shown = null; // the positions drawn now, which move from one epoch's to the next
-const screen = columnsOf(count); // of the points, in the pixels of the canvas
-let looks = { of: new Uint16Array(count), list: [] };
-let stamps = null;
+const screenPlaces = columnsOf(count); // of the points, in the pixels of the canvas
+export const styles = { of: new Uint16Array(count), list: [] };
+let sprites = null;
 let cloud = null;
 let texts = []; // what the axes say, and where
 let colorOfPoint = null;
-let isolated = null;
-let drawThumbnail = null;
+let thumbnailsHook = null;
 
 function columnsOf(number) {
   const column = () => new Float32Array(number);
-  return { x: column(), y: column(), depth: column(), order: new Uint32Array(number), shown: new Uint8Array(number), number: 0 };
+  return {
+    x: column(),
+    y: column(),
+    depth: column(),
+    order: new Uint32Array(number),
+    shown: new Uint8Array(number),
+    number: 0,
+  };
 }
 
-const plot = {
+export const plot = {
   layers: [],
   drag: null,
   cloudHovered: null,
   cloudPressed: null,
   redraw: (part = "points") => redraw(part),
+  resize,
+  drawNow: () => plotSize.width && drawPlot(),
+  drawn,
   color(colorOf) {
     colorOfPoint = colorOf;
-    lookAgain();
-  },
-  isolate(points) {
-    isolated = points;
-    redraw("points");
+    restyle();
   },
   thumbnails(draw) {
-    drawThumbnail = draw;
+    thumbnailsHook = draw;
     redraw("points");
   },
   placeOf: (point) => Array.from(shown.subarray(3 * point, 3 * point + 3)),
   placeOfLatent: (latent) => Array.from(placesOf(latent, 1, () => laneAxis.range[0])), // below the lanes
-  lens: lensNow,
+  projection: projectionNow,
   screenOf(point) {
     if (!isShown(point)) return null;
     const { left, top } = plotBox.getBoundingClientRect();
-    const [x, y] = project(plot.lens(), plot.placeOf(point));
+    const [x, y] = project(plot.projection(), plot.placeOf(point));
     return [left + x, top + y];
   },
+  pixelOf: (point) => pixel(screenPlaces, point),
   pointAt,
   pointsIn,
   setCloud,
   cloudAt: (x, y, reach) => (cloud ? nearest(cloud.screen, cloud.number, x, y, reach, () => true) : null),
   texts: () => texts,
+  copyTo,
+  frameAt,
+  number: () => screenPlaces.number, // of the points drawn
 };
 
 let known = { of: [] };
 
-// The lens for what is shown now, the same object until something changes it.
-function lensNow() {
+// The projection for what is shown now, the same object until something changes it.
+function projectionNow() {
   const of = [state.view, state.axes, state.proportions, shown, cloud, plotSize.width, plotSize.height];
-  if (of.some((value, i) => value !== known.of[i])) known = { ...(flat ? flatLens : turntable)(shownAxes(), plotSize), of };
+  if (of.some((value, i) => value !== known.of[i]))
+    known = {
+      ...(flat ? flatProjection : turntable)(shownAxes(), plotSize, [shown]),
+      of,
+    };
   return known;
 }
 
-const labelOf = (point) => facts.labels[point] ?? 0;
-const isShown = (point) => !state.hidden.has(facts.labels[point]) && (!isolated || isolated.has(point));
+export const labelOf = (point) => facts.labels[point] ?? 0;
 const positionsOf = (epoch) => (positions[epoch] ??= placesOf(data.snapshots[epoch].latents, count, labelOf));
 
 function setCloud(next) {
-  cloud = next && { ...next, number: next.latents.length / size, looks: null };
+  cloud = next && { ...next, number: next.latents.length / size, styles: null };
   if (cloud) cloud.screen = columnsOf(cloud.number);
   placeCloud();
   redraw("points");
@@ -101,8 +126,8 @@ function placeCloud() {
   if (cloud) cloud.places = placesOf(cloud.latents, cloud.number, (i) => cloud.labels?.[i] ?? 0);
 }
 
-// Each pair of color and shape gets a number, and each point that of its own.
-function findLooks(colorOf) {
+// Number the pairs of color and shape, and assign them to the points.
+function findStyles(colorOf) {
   const known = new Map();
   const list = [];
   const outline = themed("surface");
@@ -110,21 +135,23 @@ function findLooks(colorOf) {
     const [color, shape] = [colorOf(point), symbolOf(labelOf(point))];
     const key = `${color} ${shape}`;
     if (!known.has(key)) known.set(key, list.push({ color, shape, outline }) - 1);
-    looks.of[point] = known.get(key);
+    styles.of[point] = known.get(key);
   }
-  looks.list = list;
+  styles.list = list;
 }
 
-function lookAgain() {
-  findLooks(colorOfPoint ?? ((point) => colorOf(labelOf(point))));
-  stamps = null;
-  if (cloud) cloud.looks = null;
+function restyle() {
+  findStyles(colorOfPoint ?? ((point) => colorOf(labelOf(point))));
+  sprites = null;
+  if (cloud) cloud.styles = null;
   redraw("points");
 }
 
+const PAPER = { width: 680, height: 440 }; // CSS pixels: the layout of a page is not known before it is printed
+
 function resize() {
-  plotSize.width = plotBox.clientWidth;
-  plotSize.height = plotBox.clientHeight;
+  const { clientWidth, clientHeight } = plotBox;
+  Object.assign(plotSize, state.printing ? PAPER : { width: clientWidth, height: clientHeight });
   plotSize.frame = flat ? flatFrame(pointsContext, plotSize) : null;
   for (const canvas of layers) {
     canvas.width = Math.round(plotSize.width * ratio());
@@ -135,47 +162,83 @@ function resize() {
 
 function drawPoints() {
   const { width, height } = plotSize;
-  const view = plot.lens();
+  const view = plot.projection();
   const context = pointsContext;
+  const fine = fineProjection(view); // markers know no transform
+  projectAll(fine, shown, count, screenPlaces);
+  for (let point = 0; point < count; point++) screenPlaces.shown[point] = isShown(point);
+  screenPlaces.number = sortByDepth(screenPlaces.depth, count, screenPlaces.shown, screenPlaces.order);
   context.setTransform(ratio(), 0, 0, ratio(), 0, 0);
   context.fillStyle = themed("surface");
   context.fillRect(0, 0, width, height);
   texts = [];
-  drawAxes(context, view, plotSize, texts);
-  const fine = fineLens(view); // markers know no transform
-  projectAll(fine, shown, count, screen);
-  for (let point = 0; point < count; point++) screen.shown[point] = isShown(point);
-  screen.number = sortByDepth(screen.depth, count, screen.shown, screen.order);
+  const vectors = state.printing && screenPlaces.number <= MAX_VECTORS;
+  if (!vectors || !cloud) drawAxes(context, view, plotSize, texts);
+  if (cloud || !vectors) drawRaster(context, fine, !vectors);
+  if (vectors && cloud) drawAxes(context, view, plotSize, texts);
+  if (vectors) drawVectors(context);
+  thumbnailsHook?.(context, screenPlaces.order.subarray(0, screenPlaces.number));
+}
+
+// Draw the cloud, and markers as sprites, into the pixels of a canvas.
+function drawRaster(context, fine, withMarkers) {
   const { width: columns, height: rows } = context.canvas;
-  if (!columns || !rows || (!screen.number && !cloud)) return;
+  if (!columns || !rows) return;
   const image = context.getImageData(0, 0, columns, rows);
   const pixels = new Uint32Array(image.data.buffer);
   if (cloud) drawCloud(pixels, columns, rows, fine);
-  if (!drawThumbnail) {
-    const { size: side, alpha } = crowd(screen.number, width);
+  if (withMarkers) {
+    const { size: side, alpha } = markerSize(screenPlaces.number, plotSize.width);
     const grain = Math.round(side * ratio() * 4) / 4;
-    if (!stamps || stamps.size !== grain || stamps.alpha !== alpha) stamps = new Stamps(looks.list, grain, alpha);
-    paintMarkers(pixels, columns, rows, { ...screen, looks: looks.of, stamps });
+    if (!sprites || sprites.size !== grain || sprites.alpha !== alpha) sprites = new Sprites(styles.list, grain, alpha);
+    paintMarkers(pixels, columns, rows, { ...screenPlaces, styles: styles.of, sprites });
   }
   context.putImageData(image, 0, 0);
-  if (drawThumbnail) for (const point of screen.order.subarray(0, screen.number)) drawThumbnail(context, point, ...pixel(screen, point));
 }
 
-const fineLens = (lens) => ({ ...lens, x: lens.x * ratio(), y: lens.y * ratio(), scale: lens.scale * ratio() });
+const MAX_VECTORS = 2000; // markers, which make 0.5 MB of a PDF; more are printed as pixels
+
+// Markers as shapes, sharp on paper.
+function drawVectors(context) {
+  const { size: side, alpha } = markerSize(screenPlaces.number, plotSize.width);
+  context.globalAlpha = alpha;
+  for (const point of screenPlaces.order.subarray(0, screenPlaces.number)) {
+    const { color, shape, outline } = styles.list[styles.of[point]];
+    Object.assign(context, { fillStyle: color, strokeStyle: outline, lineWidth: 1 });
+    drawShape(context, shape, ...pixel(screenPlaces, point), side);
+  }
+  context.globalAlpha = 1;
+}
+
+const fineProjection = (projection) => ({
+  ...projection,
+  x: projection.x * ratio(),
+  y: projection.y * ratio(),
+  scale: projection.scale * ratio(),
+});
 const pixel = ({ x, y }, i) => [x[i] / ratio(), y[i] / ratio()];
 
-function drawCloud(pixels, width, height, lens) {
-  projectAll(lens, cloud.places, cloud.number, cloud.screen);
-  if (!cloud.looks) {
+function drawCloud(pixels, width, height, projection) {
+  projectAll(projection, cloud.places, cloud.number, cloud.screen);
+  if (!cloud.styles) {
     const labels = cloud.labels ?? new Uint8Array(cloud.number);
-    cloud.looks = labels;
-    cloud.colors = Array.from({ length: Math.max(1, facts.classes.length) }, (_, label) => dotColor(colorOf(label), 0.45));
+    cloud.styles = labels;
+    cloud.colors = Array.from({ length: Math.max(1, facts.classes.length) }, (_, label) =>
+      dotColor(colorOf(label), 0.45),
+    );
   }
-  paintDots(pixels, width, height, { ...cloud.screen, number: cloud.number, looks: cloud.looks, colors: cloud.colors, side: Math.round(1.5 * ratio()) });
+  paintDots(pixels, width, height, {
+    ...cloud.screen,
+    number: cloud.number,
+    styles: cloud.styles,
+    colors: cloud.colors,
+    side: Math.round(1.5 * ratio()),
+  });
 }
 
-// Drawing is put off to the next frame, where all that changed meanwhile is drawn at once.
+// Draw all changes together in the next frame.
 let stale = null;
+
 let painted = Promise.resolve();
 
 function redraw(part) {
@@ -193,21 +256,42 @@ function redraw(part) {
 
 function drawPlot(all = true) {
   if (all) drawPoints();
-  drawMarks();
+  const context = state.printing ? pointsContext : marksContext; // of two canvases, a PDF shows the upper one alone
+  context.setTransform(ratio(), 0, 0, ratio(), 0, 0);
+  if (!state.printing) context.clearRect(0, 0, plotSize.width, plotSize.height);
+  for (const draw of plot.layers) draw(context, plot.projection());
 }
 
-// Until nothing is left to draw, and the fragment says what is shown.
-async function settled() {
-  await errorsShown;
+// Draw the plot into another canvas at (0, 0), at a given number of pixels per CSS pixel.
+function copyTo(context, pixels) {
+  const before = ratio();
+  withRatio(pixels, () => {
+    resize();
+    drawPlot();
+    for (const canvas of layers) context.drawImage(canvas, 0, 0);
+  });
+  if (pixels !== before) {
+    resize();
+    drawPlot();
+  }
+}
+
+// Place the points between their positions in two epochs.
+function frameAt(from, to, share) {
+  const [start, end] = [positionsOf(from), positionsOf(to)];
+  shown = start.map((value, i) => value + share * (end[i] - value));
+}
+
+// Wait until everything is drawn.
+async function drawn() {
   while (stale || moving) await (stale ? painted : new Promise(requestAnimationFrame));
-  if (timer) writeFragment();
 }
 
 const MOVE_MS = 450;
 let moves = 0;
 let moving = false;
 
-// Let the points glide to where the epoch has them, so that the eye can follow each.
+// Move the points smoothly to their positions in the epoch.
 async function moveToEpoch() {
   const move = ++moves;
   const start = shown;
@@ -228,7 +312,7 @@ async function moveToEpoch() {
   redraw("points");
 }
 
-// Points under a place of the window.
+// Points at a position of the window.
 
 function nearest({ x, y }, number, clientX, clientY, reach, wanted) {
   const { left, top } = plotBox.getBoundingClientRect();
@@ -243,21 +327,21 @@ function nearest({ x, y }, number, clientX, clientY, reach, wanted) {
 }
 
 function pointAt(clientX, clientY, reach) {
-  projectAll(fineLens(plot.lens()), shown, count, screen); // a press may come before the frame that draws its move
+  projectAll(fineProjection(plot.projection()), shown, count, screenPlaces); // a press may come before the frame that draws its move
   const { left, top } = plotBox.getBoundingClientRect();
   const [px, py] = [(clientX - left) * ratio(), (clientY - top) * ratio()];
-  const radius = (crowd(screen.number, plotSize.width).size / 2) * ratio();
+  const radius = (markerSize(screenPlaces.number, plotSize.width).size / 2) * ratio();
   let found = null;
   for (let i = 0; i < count; i++) {
-    if ((screen.x[i] - px) ** 2 + (screen.y[i] - py) ** 2 > radius ** 2 || !isShown(i)) continue;
-    if (found === null || screen.depth[i] >= screen.depth[found]) found = i;
+    if ((screenPlaces.x[i] - px) ** 2 + (screenPlaces.y[i] - py) ** 2 > radius ** 2 || !isShown(i)) continue;
+    if (found === null || screenPlaces.depth[i] >= screenPlaces.depth[found]) found = i;
   }
-  return found ?? nearest(screen, count, clientX, clientY, reach, isShown);
+  return found ?? nearest(screenPlaces, count, clientX, clientY, reach, isShown);
 }
 
 // By the even-odd rule.
 function pointsIn(polygon) {
-  projectAll(fineLens(plot.lens()), shown, count, screen);
+  projectAll(fineProjection(plot.projection()), shown, count, screenPlaces);
   const { left, top } = plotBox.getBoundingClientRect();
   const corners = polygon.map(([x, y]) => [(x - left) * ratio(), (y - top) * ratio()]);
   const within = (x, y) => {
@@ -268,7 +352,7 @@ function pointsIn(polygon) {
     });
     return inside;
   };
-  return facts.indices.flatMap((_, i) => (isShown(i) && within(screen.x[i], screen.y[i]) ? [i] : []));
+  return facts.indices.flatMap((_, i) => (isShown(i) && within(screenPlaces.x[i], screenPlaces.y[i]) ? [i] : []));
 }
 
 function plotHint() {
@@ -284,50 +368,20 @@ function changeAxes() {
   redraw("points");
 }
 
-function buildPlot() {
+export function buildPlot() {
   plotBox.replaceChildren(...layers);
   shown = positionsOf(state.epoch);
-  plotBox.setAttribute("aria-label", `Plot of ${count} latents. Arrow keys ${flat ? "move" : "turn"} it, plus and minus zoom.`);
+  plotBox.setAttribute(
+    "aria-label",
+    `Plot of ${count} latents. Arrow keys ${flat ? "move" : "turn"} it, plus and minus zoom.`,
+  );
   element("plot-hint").textContent = plotHint();
-  new ResizeObserver(resize).observe(plotBox);
-  watch(["theme"], lookAgain);
+  new ResizeObserver(() => state.printing || resize()).observe(plotBox);
+  watch(["theme"], restyle);
   watch(["epoch"], moveToEpoch);
   watch(["axes"], changeAxes);
-  watch(["hidden", "view", "proportions"], () => redraw("points"));
-  watch(["point", "latent", "from", "to"], () => redraw("marks"));
-  element("zoom-in").onclick = () => zoom(1.25);
-  element("zoom-out").onclick = () => zoom(0.8);
-  element("reset-view").onclick = resetView;
-  buildGestures();
-  buildAxes();
+  watch(["hidden", "view", "proportions", "selected", "isolated"], () => redraw("points"));
+  watch(["point", "latent", "from", "to", "line"], () => redraw("marks"));
   resize();
-  lookAgain();
-}
-
-// Which axes, and how long they are drawn.
-function buildAxes() {
-  const box = element("proportions");
-  box.onchange = () => set({ proportions: box.checked, view: null });
-  element("proportions-label").hidden = lanes;
-  watch(["proportions"], () => (box.checked = state.proportions));
-  box.checked = state.proportions;
-  if (size <= 3) return;
-  const selects = firstAxes.map((_, i) => {
-    const select = make("select", { id: `axis-${i + 1}` });
-    select.setAttribute("aria-label", `Axis ${i + 1} of the plot`);
-    select.append(...axisNames.map((name) => make("option", { value: name, textContent: name.toUpperCase().replace("Z", "z") })));
-    select.onchange = () => {
-      const axes = [...(state.axes ?? firstAxes)];
-      const other = axes.indexOf(select.value);
-      if (other >= 0) axes[other] = axes[i]; // the two swap
-      axes[i] = select.value;
-      set({ axes: axes.join() === firstAxes.join() ? null : axes, view: null });
-    };
-    return select;
-  });
-  element("plot-axes").append("Axes", ...selects);
-  element("plot-axes").hidden = false;
-  const show = () => selects.forEach((select, i) => (select.value = (state.axes ?? firstAxes)[i]));
-  watch(["axes"], show);
-  show();
+  restyle();
 }

@@ -1,48 +1,35 @@
-// The chosen point: its image, its reconstruction and its neighbors; and the card at the point under the mouse.
+// The chosen point: its image, its reconstruction and its neighbors.
 
-// The points nearest to a latent in the space as the epoch had it, by Euclidean distance, nearest first, among those that
-// are wanted: [{point, distance}].
-function nearestTo(latent, epoch, wanted) {
-  const { latents } = data.snapshots[epoch];
-  const list = [];
-  for (let point = 0, at = 0; point < count; point++, at += size) {
-    if (!wanted(point)) continue;
-    let sum = 0;
-    for (let i = 0; i < size; i++) sum += (latents[at + i] - latent[i]) ** 2;
-    if (list.length === facts.neighbors && sum >= list.at(-1).sum) continue;
-    const place = list.findIndex((each) => sum < each.sum);
-    list.splice(place < 0 ? list.length : place, 0, { point, sum, distance: Math.sqrt(sum) });
-    list.length = Math.min(list.length, facts.neighbors);
-  }
-  return list;
-}
+import { swatch } from "./classes.js";
+import { data, errorOf } from "./data.js";
+import { describe, element, make } from "./dom.js";
+import { className, count, facts, labeled } from "./facts.js";
+import { grouped, percent } from "./format.js";
+import { captionOf, nameOf } from "./names.js";
+import { neighborsOf } from "./neighbors.js";
+import { drawImage, drawReconstruction } from "./pictures.js";
+import { stopPlaying } from "./players.js";
+import { lostOf, lostText, worseThan } from "./quality.js";
+import { set, state, watch } from "./state.js";
+import { allPoints, isShown } from "./visible.js";
 
-const remembered = { key: "", list: [] };
+// The marker of a point's class, if any.
+export const marksOf = (point) => (labeled ? [swatch(facts.labels[point])] : []);
 
-// The neighbors of a point among those of classes not hidden.
-function neighborsOf(point, epoch) {
-  const key = [point, epoch, ...state.hidden].join();
-  if (remembered.key !== key) {
-    const wanted = (other) => other !== point && !state.hidden.has(facts.labels[other]);
-    Object.assign(remembered, { key, list: nearestTo(latentOf(point, epoch), epoch, wanted) });
-  }
-  return remembered.list;
-}
-
-// What a point is called where it isn't seen: its class, where it has one, and its index.
-const nameOf = (point) => [className(point), `image ${facts.indices[point]}`].filter(Boolean).join(", ");
-
-// The mark of a point's class, where it has one.
-const marksOf = (point) => (labeled ? [swatch(facts.labels[point])] : []);
-
-function choose(point) {
-  set({ point: ((point % count) + count) % count });
+export function choose(point) {
+  set({ point });
   const { point: chosen, epoch } = state;
-  element("live").textContent =
-    `Point ${chosen + 1} of ${count}: ${nameOf(chosen)}, error ${errorOf(chosen, epoch)}`;
+  element("live").textContent = `Point ${chosen + 1} of ${count}: ${nameOf(chosen)}, error ${errorOf(chosen, epoch)}`;
 }
 
-// A button that chooses the point, with its image, its reconstruction too if asked for, and a caption.
+// The next visible point, in steps of 1 or -1; none if there is no other.
+export function chooseNext(step) {
+  const order = allPoints.map((_, i) => (((state.point + step * (i + 1)) % count) + count) % count);
+  const next = order.find(isShown);
+  if (next !== undefined) choose(next);
+}
+
+// A button that chooses the point: image, optional reconstruction, caption.
 function thumbnail(point, caption, { pair = false, name = nameOf(point) } = {}) {
   const image = make("canvas", { className: "picture" });
   drawImage(image, point);
@@ -63,15 +50,21 @@ function thumbnail(point, caption, { pair = false, name = nameOf(point) } = {}) 
 }
 
 // With its reconstruction and its error.
-function pairOf(point, epoch) {
-  const error = data.snapshots[epoch].errors[point].toPrecision(2);
-  return thumbnail(point, error, { pair: true, name: `${nameOf(point)}, error ${error}` });
+export function pairOf(point, epoch) {
+  const lost = lostText(lostOf(point, epoch));
+  const name = `${nameOf(point)}, variance lost: ${lost}, error ${errorOf(point, epoch)}`;
+  const button = thumbnail(point, lost, { pair: true, name });
+  if (captionOf(point)) button.append(make("span", { className: "file", textContent: captionOf(point) }));
+  return button;
 }
 
-function describe(target, entries) {
-  const row = ([name, ...value]) => make("div", {}, make("dt", { textContent: name }), make("dd", {}, ...value));
-  target.replaceChildren(...entries.map(row));
-}
+// The share of its variance that a picture loses, and its percentile.
+const lostNodes = (lost) => [
+  lostText(lost),
+  ...(lost === null
+    ? []
+    : [make("small", { textContent: `worse than ${percent(worseThan(lost, state.epoch))}\nof the points` })]),
+];
 
 function showPoint() {
   const { point, epoch } = state;
@@ -80,14 +73,17 @@ function showPoint() {
   element("point-image").setAttribute("aria-label", nameOf(point));
   element("point-reconstruction").setAttribute("aria-label", `Its reconstruction after epoch ${facts.epochs[epoch]}`);
   element("point-number").value = point + 1;
+  element("point-file").hidden = !data.files.length;
+  element("point-file").textContent = data.files[point] ?? "";
   describe(element("point-facts"), [
     ...(labeled ? [["Class", swatch(facts.labels[point]), className(point)]] : []),
     ["Index", `${facts.indices[point]} of ${facts.split}`],
+    ["Variance lost", ...lostNodes(lostOf(point, epoch))],
     ["Error", errorOf(point, epoch)],
   ]);
 }
 
-const neighborButtons = (nearest) =>
+export const neighborButtons = (nearest) =>
   nearest.map(({ point, distance }) => {
     const far = distance.toPrecision(2);
     return thumbnail(point, far, { name: `${nameOf(point)}, at a distance of ${far}` });
@@ -99,52 +95,21 @@ function showNeighbors() {
   element("neighbors").replaceChildren(...neighborButtons(nearest));
 }
 
-function buildPoint() {
+export function buildPoint() {
   const number = element("point-number");
   number.max = count;
-  element("point-count").textContent = `of ${count}`;
+  element("point-count").textContent = `of ${grouped(count)}`;
   number.setAttribute("aria-label", `Point, 1 to ${count}`);
   number.onchange = () => {
     const wanted = Math.round(Number(number.value));
     choose(Math.min(count, Math.max(1, wanted || 1)) - 1);
   };
-  element("previous-point").onclick = () => choose(state.point - 1);
-  element("next-point").onclick = () => choose(state.point + 1);
+  element("previous-point").onclick = () => chooseNext(-1);
+  element("next-point").onclick = () => chooseNext(1);
   element("skip").onclick = (event) => {
     event.preventDefault();
     number.focus();
   };
   watch(["point", "epoch"], showPoint);
-  watch(["point", "epoch", "hidden"], showNeighbors);
-  buildHover();
-}
-
-const mouse = { x: 0, y: 0 };
-
-function buildHover() {
-  addEventListener("scroll", hideHover, { passive: true });
-  watch(["epoch", "hidden", "view"], hideHover);
-}
-
-function showHover(point) {
-  drawImage(element("hover-image"), point);
-  drawReconstruction(element("hover-reconstruction"), point, state.epoch);
-  showCard(point, [...marksOf(point), className(point)], `index ${facts.indices[point]} · error ${errorOf(point, state.epoch)}`);
-}
-
-// The card at the mouse; without a point, a place that has no image.
-function showCard(point, name, text) {
-  const card = element("hover");
-  element("hover-image").parentNode.hidden = point === null;
-  element("hover-class").replaceChildren(...name);
-  element("hover-facts").textContent = text;
-  card.hidden = false;
-  const { width, height } = card.getBoundingClientRect();
-  const right = mouse.x + 18 + width < innerWidth ? mouse.x + 18 : mouse.x - 18 - width;
-  card.style.left = `${Math.max(8, right)}px`;
-  card.style.top = `${Math.min(Math.max(8, mouse.y - height / 2), innerHeight - height - 8)}px`;
-}
-
-function hideHover() {
-  element("hover").hidden = true;
+  watch(["point", "epoch", "hidden", "isolated", "selected"], showNeighbors);
 }

@@ -1,4 +1,4 @@
-"""The kinds of arrays that pass between rooms, and which of their rows are worked on."""
+"""Array types, batches of rows, and samples of rows."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -14,20 +14,20 @@ Float64 = NDArray[np.float64]
 
 Rows = TypeVar("Rows", bound=NDArray[Any])
 
-_BATCH_NUMBERS = 2**24  # 64 MiB of float32: millions of images need no more memory
+_BATCH_NUMBERS = 2**24  # 64 MiB of float32, for any number of images
 
 
-def batches(count: int, numbers: int, least: int = 16) -> Iterator[slice]:
-    """The slices of `count` rows that are worked on together, where a row has so many float32 `numbers`.
+def batches(count: int, numbers: int, min_rows: int = 16) -> Iterator[slice]:
+    """Yield slices that divide `count` rows into batches; one row has `numbers` float32 numbers.
 
-    4096 rows, or fewer of large images: 64 MiB at most, but never fewer than `least` rows.
+    A batch has at most 4096 rows and 64 MiB, but at least `min_rows` rows.
     """
-    rows = max(least, min(4096, _BATCH_NUMBERS // max(numbers, 1)))
+    rows = max(min_rows, min(4096, _BATCH_NUMBERS // max(numbers, 1)))
     return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
 
 
-def sample_rows(rows: Rows, most: int, seed: int) -> Rows:
-    """So many of the rows, [N, …], drawn without replacement, in their order; all where there are no more."""
-    if len(rows) <= most:
+def sample_rows(rows: Rows, count: int, seed: int) -> Rows:
+    """Draw at most `count` of the rows, [N, …], without replacement; they stay in order."""
+    if len(rows) <= count:
         return rows
-    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), most, replace=False))]  # type: ignore[return-value]
+    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False))]  # type: ignore[return-value]

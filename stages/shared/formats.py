@@ -1,4 +1,4 @@
-"""File formats: what is written in them, and read back checked."""
+"""Write files, and read and validate them: .npy, JSON, CSV."""
 
 import csv
 import io
@@ -12,66 +12,68 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from stages.shared.process.errors import damaged, named, plain
+from stages.shared.runtime.errors import corrupt_file, require_file, with_path
 
 
 def read_array(path: Path, dtype: DTypeLike, shape: Sequence[int | None]) -> NDArray[Any]:
-    """Map the array of the `.npy` file at `path` into memory, without reading it.
+    """Memory-map the array of the `.npy` file at `path`.
 
-    `shape` has an entry for each dimension, None where any length will do. Raises `InputError` where the file is
-    missing, no array of that type and shape, or empty.
+    `shape` has an entry for each dimension, None for any length. Raises `InputError` if the array is missing, empty, or
+    of another type or shape.
     """
     try:
-        # NumPy warns about a header that Python 2 would have written.
-        with named(path), warnings.catch_warnings(action="error"):
-            # Mode "c" keeps the file as it is, and PyTorch, which knows no read-only tensors, content.
-            array = np.lib.format.open_memmap(plain(path), mode="c")
+        # NumPy warns about headers of Python 2.
+        with with_path(path), warnings.catch_warnings(action="error"):
+            # Mode "c" never changes the file; PyTorch has no read-only tensors.
+            array = np.lib.format.open_memmap(require_file(path), mode="c")
     except (ValueError, EOFError, SyntaxError, TypeError, OverflowError, tokenize.TokenError, Warning) as error:
-        raise damaged(path, f"a .npy array, got: {error}") from None
+        raise corrupt_file(path, f"a .npy array, got: {error}") from None
     wanted = " x ".join("any" if length is None else str(length) for length in shape)
     fits = len(shape) == array.ndim and all(a in (None, b) for a, b in zip(shape, array.shape, strict=True))
     if not fits or array.dtype != dtype or array.size == 0:
-        raise damaged(path, f"{np.dtype(dtype)} numbers of {wanted}, got {array.dtype} of {array.shape}")
+        raise corrupt_file(
+            path, f"{np.dtype(dtype)} numbers of shape {wanted}, got {array.dtype} of shape {array.shape}"
+        )
     size, whole = path.stat().st_size, array.offset + array.nbytes
     if size != whole:
-        raise damaged(path, f"{whole} bytes for {array.shape}, got {size}")
+        raise corrupt_file(path, f"{whole} bytes for shape {array.shape}, got {size}")
     return array
 
 
 def read_bytes(path: Path) -> bytes:
-    """All of the file at `path`; raises `InputError` where it is a folder or pipe, and an `OSError` names it."""
-    with named(path):
-        return plain(path).read_bytes()
+    """Read the file at `path`; raises `InputError` if it is a folder or pipe. Any `OSError` names the path."""
+    with with_path(path):
+        return require_file(path).read_bytes()
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON; a number that is not finite is a `ValueError`."""
+    """Write `value` as indented JSON; raises `ValueError` for numbers that are not finite."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """Read the JSON object at `path`, which must have each of `keys`; else an `InputError`."""
+    """Read the JSON object at `path`; raises `InputError` if one of `keys` is missing."""
     try:
         value = json.loads(read_bytes(path))
     except (ValueError, RecursionError) as error:
-        raise damaged(path, f"JSON, got: {error}") from None
+        raise corrupt_file(path, f"JSON, got: {error}") from None
     if not isinstance(value, dict) or not value.keys() >= set(keys):
-        raise damaged(path, f"an object with {', '.join(keys)}")
+        raise corrupt_file(path, f"an object with {', '.join(keys)}")
     return value
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Write `rows` under `header`; float32 values in the fewest digits that bring the same value back."""
+    """Write `rows` below `header`; float32 values get the fewest digits that represent them exactly."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
 
 
-def read_csv(path: Path, header: Sequence[str], least: int = 1) -> list[dict[str, str]]:
-    """Read the rows of the CSV file at `path`, whose header must begin with `header`; else an `InputError`.
+def read_csv(path: Path, header: Sequence[str], min_rows: int = 1) -> list[dict[str, str]]:
+    """Read the rows of the CSV file at `path`.
 
-    So it is for fewer rows than `least`.
+    Raises `InputError` if its header does not begin with `header`, or if there are fewer than `min_rows` rows.
     """
     try:
         text = read_bytes(path).decode("utf-8")
@@ -79,14 +81,14 @@ def read_csv(path: Path, header: Sequence[str], least: int = 1) -> list[dict[str
         names = next(reader, [])
         rows = list(reader)
     except (ValueError, csv.Error) as error:
-        raise damaged(path, f"CSV, got: {error}") from None
+        raise corrupt_file(path, f"CSV, got: {error}") from None
     if not text.endswith("\n"):
-        raise damaged(path, "a line break at its end: it is cut off")
+        raise corrupt_file(path, "a line break at the end; the file is truncated")
     if names[: len(header)] != list(header) or len(set(names)) < len(names):
-        raise damaged(path, f"a header that begins {','.join(header)}, got {','.join(names)[:80]}")
-    if len(rows) < least:
-        raise damaged(path, "at least one row")
+        raise corrupt_file(path, f"a header that begins with {','.join(header)}, got {','.join(names)[:80]}")
+    if len(rows) < min_rows:
+        raise corrupt_file(path, "at least one row")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(names):
-            raise damaged(path, f"{len(names)} fields in line {number}, got {len(row)}")
+            raise corrupt_file(path, f"{len(names)} fields in line {number}, got {len(row)}")
     return [dict(zip(names, row, strict=True)) for row in rows]

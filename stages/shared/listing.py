@@ -1,12 +1,23 @@
-"""What stands in a folder, but for what desktops leave in it."""
+"""List the files of a folder, without hidden files and files that desktops and storage systems add."""
 
 import os
 from pathlib import Path
 
-_CLUTTER = {"thumbs.db", "desktop.ini", "__macosx", "icon\r"}  # besides hidden files, such as .DS_Store
+_CLUTTER = {  # in addition to hidden files such as .DS_Store
+    "$recycle.bin",
+    "@eadir",  # thumbnails of Synology
+    "__macosx",
+    "desktop.ini",
+    "ehthumbs.db",
+    "icon\r",
+    "lost+found",
+    "picasa.ini",
+    "system volume information",
+    "thumbs.db",
+}
 
 
-def entries(folder: Path) -> list[Path]:
-    """The files and folders in `folder`, but for hidden ones and clutter, in the order of the names' bytes."""
-    found = sorted(folder.iterdir(), key=os.fsencode)
-    return [entry for entry in found if not entry.name.startswith(".") and entry.name.lower() not in _CLUTTER]
+def list_visible(folder: Path) -> list[Path]:
+    """List files and folders in `folder`, sorted by the bytes of their names, without hidden and system files."""
+    entries = sorted(folder.iterdir(), key=os.fsencode)
+    return [entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in _CLUTTER]

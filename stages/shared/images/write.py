@@ -1,80 +1,133 @@
-"""Pictures written as one array, without all of them in memory at once."""
+"""Write pictures as one array, in chunks."""
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm import tqdm
 
-from stages.shared.arrays import Uint8, batches
-from stages.shared.images.form import UNREADABLE, Form
+from stages.shared.arrays import Uint8
+from stages.shared.images.decoding import decode
+from stages.shared.images.picture import UNREADABLE, Picture
+from stages.shared.images.preprocessing import Preprocessing, as_picture, measure
+from stages.shared.images.survey import Facts, Survey
 
-_AT_ONCE = 512  # pictures decoded ahead of the one that is written
-_TOGETHER = 32  # of them, by one thread in one go: handing over each alone takes a fifth longer
+_CHUNK = 32  # pictures per task of a thread; single pictures take 20 % longer
+_PREFETCH = 3  # tasks per thread, decoded in advance
 Refusal = tuple[Path, str]
 
 
-def write_pictures(paths: Sequence[Path], form: Form, target: Path) -> tuple[list[int], list[Refusal]]:
-    """Decode the files at `paths` on all cores into `target`, a `.npy` of uint8 [N, height, width, channels].
+@dataclass
+class Written:
+    """Result: indices of the written pictures, unreadable pictures with reasons (bad), and a survey."""
 
-    Gives the places of those that were written, and those that can't be read with the reason.
-    """
-    written: list[int] = []
-    bad: list[Refusal] = []
-    with (
-        warnings.catch_warnings(action="ignore"),  # Pillow's, about metadata that are not used here
-        target.open("wb") as file,
-        ThreadPoolExecutor(os.cpu_count()) as threads,  # decoding and resizing leave Python's lock to others
-        tqdm(total=len(paths), desc=target.stem, unit=" pictures", leave=False, disable=None) as progress,
-    ):
-        _write_header(file, len(paths), form)
-        for start in range(0, len(paths), _AT_ONCE):
-            part = paths[start : start + _AT_ONCE]
-            lots = [part[first : first + _TOGETHER] for first in range(0, len(part), _TOGETHER)]
-            read = chain.from_iterable(threads.map(lambda lot: [_read(form, path) for path in lot], lots))
-            for place, pixels in enumerate(read, start=start):
-                if isinstance(pixels, str):
-                    bad.append((paths[place], pixels))
-                else:
-                    written.append(place)
-                    file.write(pixels.tobytes())
-            progress.update(len(part))
+    indices: list[int] = field(default_factory=list)
+    bad: list[Refusal] = field(default_factory=list)
+    survey: Survey = field(default_factory=Survey)
+
+    def add(self, other: "Written") -> None:
+        """Append the result of the next pictures."""
+        self.indices += other.indices
+        self.bad += other.bad
+        self.survey.merge(other.survey)
+
+
+def write_pictures(paths: Sequence[Path], preprocess: Preprocessing, target: Path) -> Written:
+    """Decode the files at `paths` on all cores and write `target`, a `.npy` of uint8 [N, height, width, channels]."""
+    written = Written()
+    with target.open("wb") as file:
+        _write_header(file, len(paths), preprocess)
+        for chunk, pixels in _read(preprocess.read, paths, target.stem):
+            written.add(chunk)
+            file.write(pixels)
         file.seek(0)
-        _write_header(file, len(written), form)
-    return written, bad
+        _write_header(file, len(written.indices), preprocess)
+    return written
 
 
-def _write_header(file: object, count: int, form: Form) -> None:
-    """The header of a `.npy`, which NumPy gives the same length whatever the first axis is."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *form.shape)}
+def survey_pictures(paths: Sequence[Path]) -> Survey:
+    """Survey the values of the picture files at full size; unreadable files are skipped."""
+    survey = Survey()
+    for chunk, _ in _read(lambda path: (b"", _facts(decode(path))), paths, "values"):
+        survey.merge(chunk.survey)
+    return survey
+
+
+def survey_images(images: Iterable[Image.Image], closely: bool) -> Survey:
+    """Survey 8-bit images. Unless `closely` is set, stop as soon as the values found suit the pixel type."""
+    survey = Survey()
+    for image in images:
+        survey.add(Path(), _facts(as_picture(image)))
+        if not closely and not survey.doubtful:
+            break
+    return survey
+
+
+def _facts(picture: Picture) -> Facts:
+    return Facts(picture.kind, picture.white, *measure(picture), ())
+
+
+def _read(
+    read: Callable[[Path], tuple[Uint8 | bytes, Facts]], paths: Sequence[Path], name: str
+) -> Iterator[tuple[Written, bytes]]:
+    """Read the files on all cores; yield the result and the pixels of each chunk of files, in order.
+
+    read: function that reads one file. name: what is read, for the progress display.
+    """
+
+    def read_chunk(indices: range) -> tuple[Written, bytes]:
+        chunk, pixels = Written(), []
+        for index in indices:
+            path = paths[index]
+            try:
+                image, facts = read(path)
+            except UNREADABLE as error:
+                reason = str(getattr(error, "strerror", None) or error or type(error).__name__)
+                chunk.bad.append((path, " ".join(reason.split())))
+            else:
+                chunk.indices.append(index)
+                chunk.survey.add(path, facts)
+                pixels.append(image)
+        return chunk, b"".join(pixels)  # type: ignore[arg-type]
+
+    chunks = (range(start, min(start + _CHUNK, len(paths))) for start in range(0, len(paths), _CHUNK))
+    workers = os.cpu_count() or 1
+    with (
+        warnings.catch_warnings(action="ignore"),  # Pillow warns about metadata
+        ThreadPoolExecutor(workers) as threads,  # decoding and resizing release the GIL
+        tqdm(total=len(paths), desc=name, unit=" pictures", leave=False, disable=None) as progress,
+    ):
+        pending = deque(threads.submit(read_chunk, indices) for indices in islice(chunks, _PREFETCH * workers))
+        try:
+            while pending:
+                chunk, pixels = pending.popleft().result()
+                pending.extend(threads.submit(read_chunk, indices) for indices in islice(chunks, 1))
+                yield chunk, pixels
+                progress.update(len(chunk.indices) + len(chunk.bad))
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _write_header(file: object, count: int, preprocess: Preprocessing) -> None:
+    """Write the header of a `.npy` file; its length is the same for every `count`."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *preprocess.shape)}
     np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
 
 
-def _read(form: Form, path: Path) -> Uint8 | str:
-    """The picture, or why it can't be read."""
-    try:
-        return form.read(path)
-    except UnidentifiedImageError:
-        return "no picture of a kind that is known, whatever its name"
-    except UNREADABLE as error:
-        return str(getattr(error, "strerror", None) or error or type(error).__name__)
-
-
-def write_arrays(images: Uint8, form: Form, target: Path) -> None:
-    """Bring images, uint8 [N, height, width, channels], into the form, and write them like `write_pictures`."""
+def write_images(images: Iterable[Image.Image], preprocess: Preprocessing, target: Path) -> None:
+    """Convert 8-bit images one by one, and write them to the same kind of file as `write_pictures` does."""
+    count = 0
     with target.open("wb") as file:
-        _write_header(file, len(images), form)
-        for batch in batches(len(images), images[0].size):
-            file.write(_formed(images[batch], form).tobytes())
-
-
-def _formed(images: Uint8, form: Form) -> Uint8:
-    if images.shape[1:] == form.shape:
-        return images
-    pictures = images[..., 0] if images.shape[3] == 1 else images  # as Pillow has grey ones
-    return np.stack([form.apply(Image.fromarray(picture)) for picture in pictures])
+        _write_header(file, count, preprocess)
+        for image in tqdm(images, desc=target.stem, unit=" images", leave=False, disable=None):
+            file.write(preprocess.apply(image).tobytes())
+            count += 1
+        file.seek(0)
+        _write_header(file, count, preprocess)

@@ -1,4 +1,4 @@
-"""Latents of many dimensions, brought to the three that can be drawn."""
+"""Projection of latents to three dimensions for plotting."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 
 from stages.shared.arrays import Float64
 
-DRAWN = 3  # dimensions
+PLOTTED = 3  # dimensions
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Onto the first three principal components: `(latents - mean) @ components.T`.
+    """Projection to the first three principal components: `(latents - mean) @ components.T`.
 
-    mean: float64 [latent size]; components: float64 [3, latent size], zeros where there are fewer of them than that;
-    shares: float64 [3], of the variance that each explains.
+    mean: float64 [latent size].
+    components: float64 [3, latent size]; missing ones are zero.
+    shares: share of the variance that each component explains, float64 [3].
     """
 
     mean: Float64
@@ -25,20 +26,20 @@ class Projection:
 
     @classmethod
     def fit(cls, latents: NDArray[Any]) -> "Projection | None":
-        """The projection of latents [N, latent size]; None where they can be drawn as they are."""
+        """Fit the projection to latents, [N, latent size]; returns None if they have three dimensions or fewer."""
         count, size = latents.shape
-        if size <= DRAWN:
+        if size <= PLOTTED:
             return None
         from sklearn.decomposition import PCA
 
-        found = min(DRAWN, count)
-        components, shares = np.zeros((DRAWN, size)), np.zeros(DRAWN)
-        if found > 1 and np.ptp(latents, axis=0).any():
-            pca = PCA(found, svd_solver="full").fit(latents.astype(np.float64))
-            components[:found], shares[:found] = pca.components_, pca.explained_variance_ratio_
+        count_found = min(PLOTTED, count)
+        components, shares = np.zeros((PLOTTED, size)), np.zeros(PLOTTED)
+        if count_found > 1 and np.ptp(latents, axis=0).any():
+            pca = PCA(count_found, svd_solver="full").fit(latents.astype(np.float64))
+            components[:count_found], shares[:count_found] = pca.components_, pca.explained_variance_ratio_
         return cls(latents.mean(axis=0, dtype=np.float64), components, shares)
 
-    def place(self, latents: NDArray[Any]) -> Float64:
-        """Latents [N, latent size] to their places, float64 [N, 3]."""
-        places: Float64 = (latents - self.mean) @ self.components.T
-        return places
+    def transform(self, latents: NDArray[Any]) -> Float64:
+        """Project latents, [N, latent size], to float64 [N, 3]."""
+        projected: Float64 = (latents - self.mean) @ self.components.T
+        return projected

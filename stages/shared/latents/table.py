@@ -1,4 +1,4 @@
-"""The latents of a few images, as the extract stage leaves them."""
+"""Read `latents.csv` and `selection.json`, the outputs of `extract`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stages.shared.arrays import Float64, Int64
 from stages.shared.formats import read_csv, read_json
-from stages.shared.process.errors import damaged
+from stages.shared.runtime.errors import corrupt_file
 
 FOLDER = Path("data/extract")
 TABLE = FOLDER / "latents.csv"
@@ -17,10 +17,11 @@ SELECTION = FOLDER / "selection.json"
 
 @dataclass(frozen=True)
 class Latents:
-    """N images' latents, and where they come from.
+    """Latents of N images.
 
-    values: float64 [N, latent size]; labels: int64 [N], into `classes`, or None where there are no classes;
-    indices: int64 [N], of the images in their split.
+    values: float64 [N, latent size].
+    labels: int64 [N], indices into `classes`; None without classes.
+    indices: int64 [N], the indices of the images in their split.
     """
 
     values: Float64
@@ -32,12 +33,12 @@ class Latents:
 
     @classmethod
     def read(cls) -> "Latents":
-        """Read `latents.csv` and `selection.json`; raises `InputError` where one is missing or damaged."""
+        """Read `latents.csv` and `selection.json`; raises `InputError` if one is missing or invalid."""
         selection = read_json(SELECTION, ["dataset", "classes", "split", "count"])
         dataset, classes, split, count = (selection[key] for key in ("dataset", "classes", "split", "count"))
         texts = isinstance(classes, list) and all(isinstance(text, str) and text for text in [dataset, split, *classes])
         if not texts or type(count) is not int:
-            raise damaged(SELECTION, "texts for dataset and split, class names and a count")
+            raise corrupt_file(SELECTION, "dataset and split as text, class names and a count")
         fixed = header(0, bool(classes))
         rows = read_csv(TABLE, [*fixed, "z1"])
         dimensions = [name for name in rows[0] if name not in fixed]
@@ -46,17 +47,19 @@ class Latents:
             labels = np.array([int(row["label"]) for row in rows], np.int64) if classes else None
             indices = np.array([int(row["index"]) for row in rows], np.int64)
         except (ValueError, OverflowError) as error:
-            raise damaged(TABLE, f"numbers, got: {error}") from None
+            raise corrupt_file(TABLE, f"numbers, got: {error}") from None
         if len(rows) != count:
-            raise damaged(TABLE, f"{count} rows, as {SELECTION} says, got {len(rows)}")
+            raise corrupt_file(TABLE, f"{count} rows, as in {SELECTION}, got {len(rows)}")
         if not np.isfinite(values).all() or indices.min() < 0 or not _fit(labels, len(classes)):
-            raise damaged(TABLE, f"finite latents, and labels below {len(classes)}, the classes of {SELECTION}")
+            raise corrupt_file(
+                TABLE, f"finite latents, and labels below {len(classes)}, the number of classes in {SELECTION}"
+            )
         return cls(values, labels, indices, classes, dataset, split)
 
 
-def header(latent_size: int, labelled: bool) -> list[str]:
-    """The columns of `latents.csv`; without labels, it has none of them."""
-    names = ["index", "label", "class"] if labelled else ["index"]
+def header(latent_size: int, labeled: bool) -> list[str]:
+    """Column names of `latents.csv`; without labels, there are no columns for label and class."""
+    names = ["index", "label", "class"] if labeled else ["index"]
     return [*names, *(f"z{dimension}" for dimension in range(1, latent_size + 1))]
 
 

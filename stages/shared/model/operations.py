@@ -1,143 +1,149 @@
-"""The operations that a network is made of: the one table of them, and how NumPy does each.
+"""Table of the operations that a network can have, with their NumPy implementation.
 
-A network is a list of operations, each a row of numbers to a row of numbers. The model file keeps the list, and three
-read it: `training/network.py` as modules of PyTorch, this module, and the explorer's `decoder.js`, whose table has the
-same kinds.
+A network is a list of operations on rows of numbers. A row that is an image has the order [height, width, channels].
+The model file stores the list. Three modules run it: this one in NumPy, `model/modules.py` in PyTorch, and the
+explorer's `decoder.js`, which has the same table.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erf, expit
 
-from stages.shared.arrays import Float32
+from stages.shared.arrays import Float32, Float64
 
-Settings = Mapping[str, int]
-Description = dict[str, Any]  # of an operation: its kind, and its settings beside it
+Settings = Mapping[str, Any]  # by name, each any JSON value
+Shape = tuple[int, ...]  # input of an operation: (numbers,), or (channels, height, width)
+Config = dict[str, Any]  # kind, settings and, for images, shape of an operation
 
 
 @dataclass(frozen=True)
-class Kind:
+class OperationKind:
     """A kind of operation.
 
-    torch: the class of `torch.nn` that does the same, made from the settings by name, its tensors named alike.
-    apply: [N, in] and the tensors to [N, out], float32.
-    push: directions at the input, [D, N, in], or [D, 1, in] where all rows have the same, then that input, its output
-    and the tensors, to the directions at the output: each times the derivative.
-    settings: the names of its whole numbers, each 1 or more.
-    shapes: settings to the shape of each tensor by its name.
-    sizes: settings to (in, out); None where any number comes out as it went in.
+    torch: class of `torch.nn` with the same settings and tensor names, or a function from settings to a module.
+    apply: function from float32 [N, *shape], settings and tensors to float32 [N, *output shape].
+    settings: names of the settings, each with a function that checks its value.
+    tensors: function from settings to the shape of each tensor, by name.
+    output: function from input shape and settings to the output shape, None if both shapes are equal; raises
+    `ValueError` with the expected size if settings and shape don't match.
+    on_images: whether the input is an image (channels, height, width); its description then has this `shape`.
     """
 
-    torch: str
+    torch: str | Callable[[Settings], Any]
     apply: Callable[..., Float32]
-    push: Callable[..., Float32]
-    settings: tuple[str, ...] = ()
-    shapes: Callable[[Settings], dict[str, tuple[int, ...]]] = lambda settings: {}
-    sizes: Callable[[Settings], tuple[int, int]] | None = None
+    settings: Mapping[str, Callable[[Any], bool]] = field(default_factory=dict)
+    tensors: Callable[[Settings], dict[str, Shape]] = lambda settings: {}
+    output: Callable[[Shape, Settings], Shape] | None = None
+    on_images: bool = False
 
 
-def _each(slope: Callable[[Float32, Float32], NDArray[Any]]) -> Callable[..., Float32]:
-    """The `push` of what is done to each number alone: `slope` takes x and y, both [N, any], to dy/dx."""
-    return lambda directions, x, y: directions * slope(x, y)
+def _whole(minimum: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and value >= minimum
 
 
-def _silu_slope(x: Float32, y: Float32) -> Float32:
-    share: Float32 = expit(x)
-    return share + y * (1 - share)
+_positive = _whole(1)
 
 
-def _gelu_slope(x: Float32, y: Float32) -> Float32:
-    slope: Float32 = 0.5 + 0.5 * erf(x * _ROOT_HALF) + x * np.exp(-0.5 * x * x) * np.float32((2 * np.pi) ** -0.5)
-    return slope
+def _linear_output(shape: Shape, settings: Settings) -> Shape:
+    if shape != (settings["in_features"],):
+        raise ValueError(settings["in_features"])
+    return (settings["out_features"],)
 
 
 _ROOT_HALF = np.float32(0.5**0.5)
-ACTIVATIONS: dict[str, Kind] = {
-    "relu": Kind("ReLU", lambda x: np.maximum(x, 0), _each(lambda x, y: x > 0)),
-    "silu": Kind("SiLU", lambda x: x * expit(x), _each(_silu_slope)),
-    "gelu": Kind("GELU", lambda x: x * (0.5 + 0.5 * erf(x * _ROOT_HALF)), _each(_gelu_slope)),
+ACTIVATIONS: dict[str, OperationKind] = {
+    "relu": OperationKind("ReLU", lambda x, settings: np.maximum(x, 0)),
+    "silu": OperationKind("SiLU", lambda x, settings: x * expit(x)),
+    "gelu": OperationKind("GELU", lambda x, settings: x * (0.5 + 0.5 * erf(x * _ROOT_HALF))),
 }
-KINDS: dict[str, Kind] = ACTIVATIONS | {
-    "sigmoid": Kind("Sigmoid", expit, _each(lambda x, y: y * (1 - y))),
-    "linear": Kind(
+KINDS: dict[str, OperationKind] = ACTIVATIONS | {
+    "sigmoid": OperationKind("Sigmoid", lambda x, settings: expit(x)),
+    "hardsigmoid": OperationKind("Hardsigmoid", lambda x, settings: np.clip(x / 6 + 0.5, 0, 1)),
+    "linear": OperationKind(
         "Linear",
-        lambda x, weight, bias: x @ weight.T + bias,
-        lambda directions, x, y, weight, bias: directions @ weight.T,
-        ("in_features", "out_features"),
-        lambda of: {"weight": (of["out_features"], of["in_features"]), "bias": (of["out_features"],)},
-        lambda of: (of["in_features"], of["out_features"]),
+        lambda x, settings, weight, bias: x @ weight.T + bias,
+        {"in_features": _positive, "out_features": _positive},
+        lambda settings: {
+            "weight": (settings["out_features"], settings["in_features"]),
+            "bias": (settings["out_features"],),
+        },
+        _linear_output,
     ),
 }
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: its kind, its settings, and its tensors, float32, in the order of the kind's `shapes`."""
+    """An operation: kind, settings, float32 tensors in the order of `OperationKind.tensors`, and image shape."""
 
     kind: str
     settings: Settings = field(default_factory=dict)
     tensors: tuple[Float32, ...] = ()
+    shape: Shape = ()
 
     @property
-    def description(self) -> Description:
-        """What the model file says of it, beside its tensors."""
-        return {"kind": self.kind, **self.settings}
+    def config(self) -> Config:
+        """Description of the operation in the model file, without tensors."""
+        return {"kind": self.kind, **({"shape": list(self.shape)} if self.shape else {}), **self.settings}
 
     @property
     def named(self) -> dict[str, Float32]:
-        """Its tensors by their names."""
-        return dict(zip(KINDS[self.kind].shapes(self.settings), self.tensors, strict=True))
+        """The tensors by name."""
+        return dict(zip(KINDS[self.kind].tensors(self.settings), self.tensors, strict=True))
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what isn't finite, the caller sees
+def linear(weight: Float32 | Float64, bias: Float32 | Float64) -> Operation:
+    """Make a linear operation; weight [out, in] and bias [out] become float32."""
+    settings = {"in_features": weight.shape[1], "out_features": weight.shape[0]}
+    return Operation("linear", settings, (np.asarray(weight, np.float32), np.asarray(bias, np.float32)))
+
+
+@np.errstate(over="ignore", invalid="ignore")  # the caller handles values that are not finite
 def apply(operations: Sequence[Operation], x: Float32) -> Float32:
-    """[N, in] through the operations, one after the other: [N, out]."""
+    """Apply the operations in order: [N, in] to [N, out]."""
     for operation in operations:
-        x = KINDS[operation.kind].apply(x, *operation.tensors)
+        if operation.shape:
+            channels, height, width = operation.shape
+            x = x.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
+        x = KINDS[operation.kind].apply(x, operation.settings, *operation.tensors)
+        if x.ndim == 4:
+            x = x.transpose(0, 2, 3, 1).reshape(len(x), -1)
     return x
 
 
-@np.errstate(over="ignore", invalid="ignore")
-def linearize(operations: Sequence[Operation], x: Float32) -> tuple[Float32, Float32]:
-    """[N, in] through the operations, [N, out], and the derivative of that by each input, [in, N, out].
+def output_sizes(configs: Sequence[Config], size: int) -> list[int]:
+    """Compute the output size of each operation, for an input of `size` numbers.
 
-    By forward-mode differentiation: as many directions as there are inputs go through the operations beside x.
+    Raises `ValueError` for an unknown kind, wrong settings, or a size that doesn't match.
     """
-    directions = np.eye(x.shape[1], dtype=np.float32)[:, np.newaxis]  # [in, 1, in], the same for every row
-    for operation in operations:
-        kind = KINDS[operation.kind]
-        y = kind.apply(x, *operation.tensors)
-        directions = kind.push(directions, x, y, *operation.tensors)
-        x = y
-    return x, np.broadcast_to(directions, (len(directions), *x.shape))
+    sizes = []
+    for place, description in enumerate(configs):
+        kind, settings, shape = parse(description)
+        if prod(shape or (size,)) != size:
+            raise ValueError(f"operation {place} to take {size} numbers, got the shape {list(shape)}")
+        if kind.output:
+            try:
+                size = prod(kind.output(shape or (size,), settings))
+            except ValueError as error:
+                raise ValueError(f"operation {place} to take {size} numbers, got {error}") from None
+        sizes.append(size)
+    return sizes
 
 
-def output_size(descriptions: Sequence[Description], size: int) -> int:
-    """How many numbers come out of the operations where `size` go in.
-
-    Raises `ValueError` where one has an unknown kind, other settings than its kind, or another size than comes to it.
-    """
-    for place, description in enumerate(descriptions):
-        kind, settings = split(description)
-        if kind.sizes is not None:
-            expected, size_after = kind.sizes(settings)
-            if size != expected:
-                raise ValueError(f"operation {place} to take {size} numbers, got {expected}")
-            size = size_after
-    return size
-
-
-def split(description: Description) -> tuple[Kind, dict[str, int]]:
-    """The kind of a described operation and its settings; raises `ValueError` where they are none."""
+def parse(description: Config) -> tuple[OperationKind, dict[str, Any], Shape]:
+    """Split the description of an operation into kind, settings and shape; raises `ValueError` if it is invalid."""
     name = description.get("kind") if isinstance(description, dict) else None
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ValueError(f"operations of the kinds {', '.join(KINDS)}, got {name!r:.40}")
     settings = {key: value for key, value in description.items() if key != "kind"}
-    if set(settings) != set(kind.settings) or any(type(value) is not int or value < 1 for value in settings.values()):
+    shape = settings.pop("shape", ()) if kind.on_images else ()
+    if set(settings) != set(kind.settings) or not all(kind.settings[key](value) for key, value in settings.items()):
         raise ValueError(f"{name} with {', '.join(kind.settings) or 'no settings'}, got {settings!s:.80}")
-    return kind, settings
+    if kind.on_images and not (isinstance(shape, list) and len(shape) == 3 and all(map(_positive, shape))):
+        raise ValueError(f"{name} with a shape of channels, height and width, got {shape!s:.80}")
+    return kind, settings, tuple(shape)

@@ -1,4 +1,4 @@
-"""How well what is abnormal is told from what is normal, by a score that is to be larger for it."""
+"""Anomaly scores and their evaluation. A higher score means more anomalous."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,23 +10,24 @@ from stages.shared.arrays import Float64, Uint8, batches, sample_rows
 from stages.shared.model.autoencoder import scale
 from stages.shared.scores.baselines import Codec
 from stages.shared.scores.metrics import reconstruction_errors
+from stages.shared.scores.neighbors import nearest
 
 Bools = NDArray[np.bool_]
-_SVM_IMAGES = 1000  # its AUROC on Fashion-MNIST is the same with 2000, in four times the time
-_NEIGHBOR_BYTES = 2**28  # of float32 pixels that the nearest is looked for among: 85,000 images of Fashion-MNIST
-Score = Callable[[Uint8], Float64]  # images, uint8 [N, height, width, channels], to how abnormal each is, [N]
+_SVM_IMAGES = 1000  # 2000 give the same AUROC on Fashion-MNIST, in four times the time
+_NEIGHBOR_BYTES = 2**28  # of float32 pixels to search: 85,000 images of Fashion-MNIST
+AnomalyScore = Callable[[Uint8], Float64]  # uint8 [N, height, width, channels] to anomaly scores, [N]
 
 
-def by_error(codec: Codec) -> Score:
-    """Score by the reconstruction error of a codec that is fitted to normal images."""
+def by_error(codec: Codec) -> AnomalyScore:
+    """Score images by the reconstruction error of a codec that was fitted to normal images."""
     return lambda images: reconstruction_errors(codec, images, codec.encode(images))
 
 
-def by_svm(normal: Uint8, seed: int) -> Score:
-    """Score by scikit-learn's one-class SVM as it comes (RBF kernel, nu = 0.5), on the pixels.
+def by_svm(normal: Uint8, seed: int) -> AnomalyScore:
+    """Score images by scikit-learn's one-class SVM on pixels, with its defaults (RBF kernel, nu = 0.5).
 
-    Fitted to a random draw of at most 1000 of the normal images: its time grows with the square of their number.
-    Schölkopf et al., "Estimating the support of a high-dimensional distribution" (2001).
+    It is fitted to at most 1000 random normal images, because the time grows with the square of their number. Schölkopf
+    et al., "Estimating the support of a high-dimensional distribution" (2001).
     """
     from sklearn.svm import OneClassSVM
 
@@ -39,28 +40,21 @@ def by_svm(normal: Uint8, seed: int) -> Score:
     return score
 
 
-def by_neighbor(normal: Uint8, seed: int) -> Score:
-    """Score by the Euclidean distance to the nearest of the normal images, in their pixels.
+def by_neighbor(normal: Uint8, seed: int) -> AnomalyScore:
+    """Score images by the Euclidean distance to the nearest normal image, in pixel space.
 
-    Of so many that they exceed 256 MiB as float32, to that of a random draw of them.
+    If the normal images take more than 256 MiB as float32, only a random sample of them is searched.
     """
-    from sklearn.neighbors import NearestNeighbors
-
-    most = max(1, _NEIGHBOR_BYTES // (4 * normal[0].size))
-    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(scale(sample_rows(normal, most, seed)))
-
-    def score(images: Uint8) -> Float64:
-        parts = [search.kneighbors(scale(images[batch]))[0][:, 0] for batch in batches(len(images), images[0].size)]
-        return np.concatenate(parts).astype(np.float64)
-
-    return score
+    some = sample_rows(normal, max(1, _NEIGHBOR_BYTES // (4 * normal[0].size)), seed)
+    return lambda images: nearest(some, images, 1).distances[:, 0] / 255
 
 
 class Detection(NamedTuple):
-    """auroc: the chance that an abnormal image has a larger score than a normal one, ties counting half.
+    """Measures of anomaly detection.
 
-    precision: of those beyond the threshold, the share that is abnormal; None where none is beyond. recall: of the
-    abnormal ones, the share beyond.
+    auroc: probability that an abnormal image has a higher score than a normal one; ties count half.
+    precision: share of abnormal images among the images above the threshold; None if no image is above it.
+    recall: share of the abnormal images that are above the threshold.
     """
 
     auroc: float
@@ -70,7 +64,11 @@ class Detection(NamedTuple):
 
 
 def detect(scores: Float64, abnormal: Bools, held_out: Float64, quantile: float) -> Detection:
-    """Judge the scores of images, [N], that hold both kinds; the threshold is a quantile of the held-out normals'."""
+    """Evaluate the scores of normal and abnormal images, [N].
+
+    abnormal: which of the images are abnormal. The threshold is a quantile of `held_out`, scores of other normal
+    images.
+    """
     from sklearn.metrics import roc_auc_score
 
     threshold = float(np.quantile(held_out, quantile))

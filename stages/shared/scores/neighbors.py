@@ -1,56 +1,61 @@
-"""The nearest of many latents: all compared up to a size, by an index beyond it."""
+"""Exact search of nearest neighbors by Euclidean distance, in blocks."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stages.shared.arrays import Float32, Int64
+from stages.shared.arrays import Float32, Float64, Int64, batches
 
-_BLOCK = 10_000  # queries looked up together
-_TREE_SIZE = 15  # latent dimensions up to which scikit-learn's tree is exact and quick, whatever the count
-_EXACT = 10**12  # numbers compared: quarters of an hour of one core
-_SAMPLE = 1000  # queries that the index is measured on
-_PROBES = 32  # cells that are searched
+TREE_SIZE = 15  # numbers per row up to which scikit-learn uses a tree; beyond, it compares all rows
+_BLOCK_NUMBERS = 2**26  # of the known rows in a block, as float32: 256 MiB
+_MAX_COMPARED = 10**12  # numbers: 15 minutes on one core
 
 
 class Nearest(NamedTuple):
-    """indices: int64 [N, neighbors]; how: `exact`, or the index; recall: the index's, of a sample."""
+    """Nearest neighbors of N queries.
+
+    indices: int64 [N, count], nearest first. distances: float64 [N, count].
+    """
 
     indices: Int64
-    how: str = "exact"
-    recall: float | None = None
-
-    def figures(self) -> dict[str, Any]:
-        """What a file of figures says of the search: which, and where it isn't exact, how near it comes."""
-        return {"knn_search": self.how} | ({} if self.recall is None else {"knn_recall": self.recall})
+    distances: Float64
 
 
-def nearest(known: Float32, latents: Float32, neighbors: int) -> Nearest:
-    """The `neighbors` nearest of the known latents, [M, latent size], to each of `latents`, [N, latent size].
+def nearest(known: NDArray[Any], queries: NDArray[Any], count: int) -> Nearest:
+    """For each of `queries`, [N, …], find the `count` nearest of `known`, [M, …]; both are uint8, or both float32.
 
-    Of so many that comparing all of them would take hours, faiss's inverted file finds nearly all: Sivic and Zisserman,
-    "Video Google" (2003). How many it does find of those that are nearest is measured, its recall.
+    If distances are equal, the row with the lower index comes first. `count` is at most M.
     """
-    if known.shape[1] <= _TREE_SIZE or known.size * len(latents) <= _EXACT:
-        return Nearest(_exact(known, latents, neighbors))
-    import faiss
-
-    cells = int(2 * len(known) ** 0.5)
-    index = faiss.index_factory(known.shape[1], f"IVF{cells},Flat")
-    faiss.ParameterSpace().set_index_parameter(index, "nprobe", _PROBES)
-    index.train(known)
-    index.add(known)
-    parts = [index.search(latents[start : start + _BLOCK], neighbors)[1] for start in range(0, len(latents), _BLOCK)]
-    found = np.concatenate(parts)
-    sample = np.linspace(0, len(latents) - 1, min(_SAMPLE, len(latents)), dtype=np.int64)
-    truth = _exact(known, latents[sample], neighbors)
-    hits = sum(len(np.intersect1d(a, b)) for a, b in zip(found[sample], truth, strict=True))
-    return Nearest(found, f"faiss IVF{cells},Flat, {_PROBES} cells searched", hits / truth.size)
-
-
-def _exact(known: Float32, latents: Float32, neighbors: int) -> Int64:
     from sklearn.neighbors import NearestNeighbors
 
-    search = NearestNeighbors(n_neighbors=neighbors).fit(known)
-    parts = (latents[start : start + _BLOCK] for start in range(0, len(latents), _BLOCK))
-    return np.concatenate([search.kneighbors(part, return_distance=False) for part in parts])
+    size = known[0].size
+    rows = max(count, _BLOCK_NUMBERS // size)
+    indices, distances = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0))
+    for start in range(0, len(known), rows):
+        block = _flat(known[start : start + rows])
+        search = NearestNeighbors(n_neighbors=min(count, len(block))).fit(block)
+        parts = [search.kneighbors(_flat(queries[batch])) for batch in batches(len(queries), size)]
+        distances = np.concatenate([distances, np.concatenate([part[0] for part in parts])], axis=1)
+        indices = np.concatenate([indices, start + np.concatenate([part[1] for part in parts])], axis=1)
+        order = np.lexsort((indices, distances))[:, :count]
+        indices, distances = np.take_along_axis(indices, order, 1), np.take_along_axis(distances, order, 1)
+    return Nearest(indices, distances)
+
+
+def nearest_others(rows: NDArray[Any], count: int) -> Int64:
+    """For each of `rows`, [N, …], find the `count` nearest other rows: indices [N, count], nearest first."""
+    results = nearest(rows, rows, count + 1).indices
+    own = results == np.arange(len(rows))[:, np.newaxis]
+    own[~own.any(axis=1), -1] = True  # for a row with more than `count` copies
+    others: Int64 = results[~own].reshape(len(rows), count)
+    return others
+
+
+def affordable(known: Float32, queries: int) -> int:
+    """Number of queries that can be compared with all of `known`, [M, size], in 15 minutes; at most `queries`."""
+    return queries if known.shape[1] <= TREE_SIZE else min(queries, max(1, _MAX_COMPARED // known.size))
+
+
+def _flat(rows: NDArray[Any]) -> Float32:
+    return rows.reshape(len(rows), -1).astype(np.float32)

@@ -1,7 +1,8 @@
-"""How well an image finds others of its class: all the known images ranked by their distance to it.
+"""Retrieval: rank all known images by their distance to a query, and score the ranking by class.
 
-Exact: every distance is computed, in blocks, in float64. Between images of whole numbers it has no rounding at all, and
-between latents less than they have themselves as float32. Of equal distances the image that comes first is the nearer.
+The search is exact: all distances are computed in float64, in blocks. Distances between uint8 images are exact;
+between float32 latents, their rounding error is negligible. If distances are equal, the image with the lower index
+ranks first.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,14 +14,16 @@ from numpy.typing import NDArray
 
 from stages.shared.arrays import Float64, Int64, Uint16, batches
 
-_DISTANCES = 2**24  # kept at a time: 128 MiB of float64
+_DISTANCES = 2**24  # in memory at a time: 128 MiB of float64
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Means over the queries. precision: by how many of the nearest it is counted, the share that is relevant.
+    """Means over the queries.
 
-    average_precision: of a query, the mean of the precision at each relevant image; 0 where none is relevant.
+    precision: precision at k, by k: the share of relevant images among the k nearest.
+    average_precision: for each query, the mean of the precisions at the ranks of its relevant images; 0 if there are
+    none.
     """
 
     precision: dict[int, float]
@@ -30,37 +33,32 @@ class Retrieval:
 def retrieval(
     known: NDArray[Any], labels: Uint16, queries: NDArray[Any], query_labels: Uint16, cutoffs: Sequence[int]
 ) -> Retrieval:
-    """Score the ranking of all of `known`, [M, …], for each of `queries`, [N, …]; relevant is what has its label.
+    """Rank all of `known`, [M, …], for each of `queries`, [N, …], and score the rankings.
 
-    Each of `cutoffs` is at most M.
+    An image is relevant if it has the label of the query. `cutoffs` are the values of k for precision at k, at most M.
     """
     hits = np.zeros(len(cutoffs), np.int64)
     average_precision = 0.0
     for query, order in enumerate(_rankings(known, queries)):
         relevant = labels[order] == query_labels[query]  # [M], nearest first
-        places = np.flatnonzero(relevant)
-        hits += np.searchsorted(places, cutoffs)
-        if len(places):
-            average_precision += (np.arange(1, len(places) + 1) / (places + 1)).mean()
+        ranks = np.flatnonzero(relevant)
+        hits += np.searchsorted(ranks, cutoffs)
+        if len(ranks):
+            average_precision += (np.arange(1, len(ranks) + 1) / (ranks + 1)).mean()
     shares = (hits / (np.array(cutoffs) * len(queries))).tolist()
     return Retrieval(dict(zip(cutoffs, shares, strict=True)), float(average_precision / len(queries)))
 
 
-def nearest_first(known: NDArray[Any], queries: NDArray[Any], count: int) -> Int64:
-    """The indices of the `count` nearest of `known` to each of `queries`, nearest first: [N, count]."""
-    return np.stack([order[:count] for order in _rankings(known, queries)])
-
-
 def _rankings(known: NDArray[Any], queries: NDArray[Any]) -> Iterator[Int64]:
-    """For each query, the indices of all that is known, [M], from the nearest to the farthest."""
-    together = max(1, _DISTANCES // len(known))
-    for start in range(0, len(queries), together):
-        for distances in _squared_distances(known, queries[start : start + together]):
+    """Yield for each query the indices of all known images, [M], nearest first."""
+    chunk = max(1, _DISTANCES // len(known))
+    for start in range(0, len(queries), chunk):
+        for distances in _squared_distances(known, queries[start : start + chunk]):
             yield np.argsort(distances, kind="stable")
 
 
 def _squared_distances(known: NDArray[Any], queries: NDArray[Any]) -> Float64:
-    """Squared Euclidean distances, [N, M], but for each query's own square, which changes no order."""
+    """Squared Euclidean distances, [N, M], minus the squared norm of the query, which doesn't change the order."""
     rows = queries.reshape(len(queries), -1).astype(np.float64)
     distances = np.empty((len(queries), len(known)))
     for batch in batches(len(known), known[0].size):

@@ -1,4 +1,4 @@
-"""An autoencoder's network in PyTorch, made from the operations that describe it."""
+"""The autoencoder as a PyTorch module, made from lists of operations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,62 +6,59 @@ from typing import Any
 from torch import Tensor, nn
 
 from stages.shared.model.autoencoder import Autoencoder
-from stages.shared.model.operations import Description, Operation, split
+from stages.shared.model.modules import to_module
+from stages.shared.model.operations import Config, Operation, parse
 
 
 class Network(nn.Module):
-    """An encoder and a decoder of described operations, with PyTorch's own initialization."""
+    """Encoder and decoder, built from lists of operations and initialized by PyTorch."""
 
-    def __init__(self, encoder: Sequence[Description], decoder: Sequence[Description]) -> None:
+    def __init__(self, encoder: Sequence[Config], decoder: Sequence[Config]) -> None:
         super().__init__()
-        self.descriptions = {"encoder": encoder, "decoder": decoder}
-        self.encoder = nn.Sequential(*map(_module, encoder))
-        self.decoder = nn.Sequential(*map(_module, decoder))
+        self.configs = {"encoder": encoder, "decoder": decoder}
+        self.encoder = nn.Sequential(*map(to_module, encoder))
+        self.decoder = nn.Sequential(*map(to_module, decoder))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, pixels] to its reconstruction [N, pixels], both in [0, 1]."""
+        """Reconstruct x: [N, pixels] to [N, pixels], both in [0, 1]."""
         latent = self.encoder(x)  # [N, latent]
         return self.decoder(latent)  # type: ignore[no-any-return]
 
     def autoencoder(self, size: tuple[int, int, int], training: dict[str, Any]) -> Autoencoder:
-        """The network as it is now, to keep, for images of that height, width and channels."""
+        """Copy of the current weights as an `Autoencoder`; size: height, width and channels."""
         return Autoencoder(self._operations("encoder"), self._operations("decoder"), *size, training)
 
     def _operations(self, part: str) -> list[Operation]:
         operations = []
-        for module, description in zip(self.get_submodule(part).children(), self.descriptions[part], strict=True):
-            kind, settings = split(description)
+        for module, description in zip(self.get_submodule(part).children(), self.configs[part], strict=True):
+            kind, settings, shape = parse(description)
             named = dict(module.named_parameters())
-            tensors = tuple(named[name].detach().cpu().numpy().copy() for name in kind.shapes(settings))
-            operations.append(Operation(description["kind"], settings, tensors))
+            tensors = tuple(named[name].detach().cpu().numpy().copy() for name in kind.tensors(settings))
+            operations.append(Operation(description["kind"], settings, tensors, shape))
         return operations
 
 
-def _module(description: Description) -> nn.Module:
-    kind, settings = split(description)
-    module: nn.Module = getattr(nn, kind.torch)(**settings)
-    return module
+def flatten(network: nn.Module) -> tuple[nn.Parameter, Tensor]:
+    """Move all parameters into one flat tensor and their gradients into another, so that one call is an optimizer step.
 
-
-def flatten(network: nn.Module) -> tuple[Tensor, Tensor]:
-    """Lay all parameters end to end in one tensor, their gradients in another: an optimizer's step is then one call.
-
-    The network's own become views of these. The second has room for one number more, the loss: what processes add up.
+    The network's parameters become views of the flat tensor. The second tensor has one more number, for the loss, so
+    that processes sum gradients and loss together.
     """
     parameters = list(network.parameters())
     sizes = [parameter.numel() for parameter in parameters]
-    flat = parameters[0].new_zeros(sum(sizes))
-    sums = flat.new_zeros(sum(sizes) + 1)
-    for parameter, data, its_grad in zip(parameters, flat.split(sizes), sums[:-1].split(sizes), strict=True):
+    flat = nn.Parameter(parameters[0].new_zeros(sum(sizes)), requires_grad=False)  # autograd uses the network's views
+    sums = flat.data.new_zeros(sum(sizes) + 1)
+    flat.grad = sums[:-1]
+    for parameter, data, its_grad in zip(parameters, flat.data.split(sizes), flat.grad.split(sizes), strict=True):
         parameter.data = _laid(data, parameter).copy_(parameter.data)
         parameter.grad = _laid(its_grad, parameter)
     return flat, sums
 
 
 def _laid(flat: Tensor, like: Tensor) -> Tensor:
-    """`flat` as a tensor shaped `like`, a matrix's longer side outermost in memory.
+    """Return a view of `flat` with the shape of `like`; in memory, the longer side of a matrix is the outer one.
 
-    On two threads, MKL writes a 784 x 128 gradient in three quarters of the time that a 128 x 784 one takes.
+    With two threads, MKL writes a 784 x 128 gradient in 3/4 of the time of a 128 x 784 one.
     """
     if like.dim() == 2 and like.shape[0] < like.shape[1]:
         return flat.view(like.shape[::-1]).t()

@@ -1,4 +1,4 @@
-"""Noise on images: the table of kinds that `train.noise_kind` and `restore.kind` can name."""
+"""Table of the kinds of noise for `train.pixels.noise_kind` and `restore.kind`."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,11 +9,13 @@ from torch import Tensor
 Size = tuple[int, int, int]  # height, width, channels
 
 
-class _Kind(NamedTuple):
-    """How one kind is made.
+class NoiseKind(NamedTuple):
+    """A kind of noise.
 
-    shape: how many random numbers an image of that size takes; fill: draws them in place.
-    apply: pixels in [0, 1], [N, pixels], the random numbers, [N, *shape], the amount and the size to pixels in [0, 1].
+    shape: function that returns the shape of the random numbers for an image.
+    fill: function that draws the random numbers in place.
+    apply: function that adds noise to pixels in [0, 1], [N, pixels], given the random numbers, [N, *shape], the amount
+    of noise and the image size.
     """
 
     shape: Callable[[Size], tuple[int, ...]]
@@ -26,7 +28,7 @@ def _gaussian(x: Tensor, drawn: Tensor, amount: float, size: Size) -> Tensor:
 
 
 def _salt_and_pepper(x: Tensor, drawn: Tensor, amount: float, size: Size) -> Tensor:
-    drawn = drawn.repeat_interleave(size[2], dim=1)  # [N, height * width] to [N, pixels]: all channels at once
+    drawn = drawn.repeat_interleave(size[2], dim=1)  # [N, height * width] to [N, pixels]: the same for all channels
     return x.masked_fill(drawn < amount / 2, 0).masked_fill_(drawn >= 1 - amount / 2, 1)
 
 
@@ -50,20 +52,20 @@ def _uniform(drawn: Tensor, random: torch.Generator) -> object:
     return drawn.uniform_(generator=random)
 
 
-# The amount is of Gaussian noise the standard deviation, of pixels in [0, 1], which stay there; of salt and pepper, the
-# share of the pixels that are black or white; of a square, the share of the picture that is black.
-NOISES: dict[str, _Kind] = {
-    "gaussian": _Kind(lambda size: (size[0] * size[1] * size[2],), _normal, _gaussian),
-    "salt-and-pepper": _Kind(lambda size: (size[0] * size[1],), _uniform, _salt_and_pepper),
-    "square": _Kind(lambda size: (2,), _uniform, _square),
+# Meaning of the amount: standard deviation for pixels in [0, 1] (gaussian), share of black or white pixels
+# (salt-and-pepper), share of the picture that is black (square)
+NOISES: dict[str, NoiseKind] = {
+    "gaussian": NoiseKind(lambda size: (size[0] * size[1] * size[2],), _normal, _gaussian),
+    "salt-and-pepper": NoiseKind(lambda size: (size[0] * size[1],), _uniform, _salt_and_pepper),
+    "square": NoiseKind(lambda size: (2,), _uniform, _square),
 }
 
 
 class Noise:
-    """Noise of one kind and amount for batches of at most `rows` images.
+    """Noise of one kind and amount, for batches of at most `rows` images.
 
-    What is drawn depends on `seed` and the batch's number alone, so that a training can go on anywhere, and several
-    processes have the same.
+    It depends only on `seed` and the number of the batch, so that a training can resume, and all processes draw the
+    same.
     """
 
     def __init__(self, kind: str, amount: float, size: Size, rows: int, seed: int, device: torch.device) -> None:
@@ -72,12 +74,14 @@ class Noise:
         self.drawn = torch.empty(rows, *self.kind.shape(size), device=device)
 
     def draw(self, batch: int) -> None:
-        """Draw what batch number `batch` gets; in place, since a captured CUDA graph reads it there."""
+        """Draw the random numbers for batch number `batch`, in place, because a CUDA graph reads this memory."""
         self.random.manual_seed((self.seed * 0x9E3779B1 + batch) % 2**32)
         self.kind.fill(self.drawn, self.random)
 
-    @torch.inference_mode(mode=False)  # autograd keeps no tensor of that mode
-    @torch.no_grad()
+    def apply(self, x: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """Return two tensors [N, pixels] in [0, 1]: images with noise (network input), and without it (target)."""
+        return self.add(x, drawn), x
+
     def add(self, x: Tensor, drawn: Tensor) -> Tensor:
-        """Images in [0, 1], [N, pixels], with the noise in N rows of `drawn`."""
+        """Add noise to images in [0, 1], [N, pixels]; `drawn` has the random numbers, one row per image."""
         return self.kind.apply(x, drawn, self.amount, self.size)

@@ -1,87 +1,45 @@
-"""Optimizers over one flat tensor: the table of those that `train.optimizer` can name."""
+"""Table of the optimizers for `optimizer` in params.yaml; they work on one flat tensor."""
 
-from typing import Protocol
+from collections.abc import Callable
+from functools import partial
+from inspect import unwrap
 
 import torch
-from torch import Tensor
-from torch.optim.adam import adam
-from torch.optim.sgd import sgd
+from torch import nn
+from torch.optim import SGD, Adam, Optimizer
 
 
-class Optimizer(Protocol):
-    """Made from all parameters and their gradient, each one tensor that stays where it is.
+def _without_compiler(kind: type[Optimizer]) -> Callable[..., Optimizer]:
+    """Return the optimizer class without the wrappers of its methods.
 
-    A CUDA graph can capture the step: what changes from step to step lies in tensors.
-
-    rate: the learning rate, a scalar tensor, filled before each step.
-    state: every tensor that a step changes besides the parameters, by name, all zero before the first.
+    In PyTorch 2.15 the wrappers import the compiler, which takes a second. Without them, the methods must be called
+    with gradients turned off.
     """
-
-    rate: Tensor
-    state: dict[str, Tensor]
-
-    def __init__(self, parameters: Tensor, grad: Tensor) -> None: ...
-    def step(self) -> None: ...
+    methods = {name: unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad", "step")}
+    vars(methods["step"])["hooked"] = True  # prevents a wrapper for hooks and profiles of 10 µs per step
+    return type(kind.__name__, (kind,), methods)
 
 
-def _rate(grad: Tensor) -> Tensor:
-    """Where no graph reads it, float64: then it is the very number that params.yaml has."""
-    return torch.zeros((), device=grad.device, dtype=torch.float32 if grad.is_cuda else torch.float64)
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "adam": partial(_without_compiler(Adam), fused=True),
+    "sgd": partial(_without_compiler(SGD), momentum=0.9, nesterov=True, fused=True),
+}
 
 
-class Adam:
-    """Adam (Kingma and Ba, 2015) by its functional form: PyTorch's class around it takes half as long again."""
+@torch.no_grad()
+def make_optimizer(name: str, parameters: nn.Parameter) -> Optimizer:
+    """Make an optimizer whose state is already allocated and zero, and set the gradient to zero.
 
-    def __init__(self, parameters: Tensor, grad: Tensor) -> None:
-        self.parameters, self.grad = parameters, grad
-        self.rate = _rate(grad)
-        self.state = {
-            "mean": torch.zeros_like(grad),  # moving averages of the gradient
-            "square": torch.zeros_like(grad),
-            "steps": torch.zeros((), device=grad.device),
-        }
-
-    def step(self) -> None:
-        adam(
-            [self.parameters],
-            [self.grad],
-            [self.state["mean"]],
-            [self.state["square"]],
-            [],
-            [self.state["steps"]],
-            fused=True,
-            capturable=self.grad.is_cuda,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=self.rate,
-            weight_decay=0,
-            eps=1e-8,
-            maximize=False,
-        )
-
-
-class Sgd:
-    """Stochastic gradient descent with Nesterov's momentum of 0.9."""
-
-    def __init__(self, parameters: Tensor, grad: Tensor) -> None:
-        self.parameters, self.grad = parameters, grad
-        self.rate = _rate(grad)
-        self.state = {"momentum": torch.zeros_like(grad)}
-
-    def step(self) -> None:
-        sgd(
-            [self.parameters],
-            [self.grad],
-            [self.state["momentum"]],
-            fused=True,
-            weight_decay=0,
-            momentum=0.9,
-            lr=self.rate,
-            dampening=0,
-            nesterov=True,
-            maximize=False,
-        )
-
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "sgd": Sgd}
+    Its learning rate is a tensor that must be filled before each step, so that a captured CUDA graph can read it. It is
+    float32 on a GPU, otherwise float64, which is exactly the number in params.yaml.
+    """
+    cuda = parameters.is_cuda
+    rate = torch.zeros((), device="cuda" if cuda else "cpu", dtype=torch.float32 if cuda else torch.float64)
+    optimizer = OPTIMIZERS[name]([parameters], lr=rate)
+    if "capturable" in optimizer.defaults:
+        optimizer.param_groups[0]["capturable"] = cuda
+    optimizer.zero_grad(set_to_none=False)
+    optimizer.step()  # with learning rate 0: allocates the state, changes no parameter
+    for tensor in optimizer.state[parameters].values():
+        tensor.zero_()
+    return optimizer

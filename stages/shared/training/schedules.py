@@ -1,28 +1,25 @@
-"""The learning rate from step to step: the table of schedules that `train.schedule` can name."""
+"""Table of the learning rate schedules for `schedule` in params.yaml."""
 
-from collections.abc import Callable, Iterator
-from itertools import repeat
-
-import torch
+import math
+from collections.abc import Callable
 
 
-def constant(learning_rate: float, steps: int) -> Iterator[float]:
-    """The same rate throughout."""
-    return repeat(learning_rate, steps)
+def constant(step: int, steps: int) -> float:
+    """Constant learning rate."""
+    return 1.0
 
 
-def one_cycle(learning_rate: float, steps: int) -> Iterator[float]:
-    """Up to the rate and down to next to nothing: Smith and Topin, "Super-convergence" (2018), as PyTorch has it.
+def one_cycle(step: int, steps: int) -> float:
+    """One-cycle schedule: a cosine from 1/25 up to 1 in the first 30 % of the steps, then a cosine down to 4e-6.
 
-    The rate alone follows the cycle: a captured step could not see another momentum, and the loss is no worse.
+    Smith and Topin, "Super-convergence" (2018), as in `torch.optim.lr_scheduler.OneCycleLR`, except that the momentum
+    is constant: a captured CUDA graph couldn't change the momentum, and the loss is no worse.
     """
-    optimizer = torch.optim.SGD([torch.zeros(())], learning_rate)  # that nothing is trained with
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, cycle_momentum=False)
-    for _ in range(steps):
-        yield float(cycle.get_last_lr()[0])
-        optimizer.step()
-        cycle.step()
+    peak, last = 0.3 * steps - 1, steps - 1
+    low, high, share = (1 / 25, 1, step / peak) if step <= peak else (1, 4e-6, (step - peak) / (last - peak))
+    return high + (low - high) * (1 + math.cos(math.pi * share)) / 2
 
 
-SCHEDULES: dict[str, Callable[[float, int], Iterator[float]]] = {"constant": constant, "one-cycle": one_cycle}
-BEGINS_ALIKE = {"constant"}  # those whose rates don't depend on how many epochs there are to be
+# By name: from the step, counted from 0, and the number of steps to a factor of the learning rate
+SCHEDULES: dict[str, Callable[[int, int], float]] = {"constant": constant, "one-cycle": one_cycle}
+PREFIX_INVARIANT = {"constant"}  # schedules that don't depend on the number of steps

@@ -1,0 +1,133 @@
+"""Training on principal components: the rows are component scores of the images, and the network is small.
+
+The components U [k, pixels] are orthonormal. Therefore the squared error in pixels equals that of the scores
+c = U (x - mean) plus a constant: the residual, which the components can't represent. If there are few pictures, a part
+of each batch gets scores with random signs. For such artificial pictures PCA is nearly optimal, so they keep the
+network close to PCA where there is little data.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from stages.shared.arrays import Float32, Float64, Uint8
+from stages.shared.model.architecture import mlp
+from stages.shared.model.autoencoder import Autoencoder
+from stages.shared.model.operations import Operation, linear
+from stages.shared.model.pca import Pca
+from stages.shared.training.distributed import ALONE, Group
+from stages.shared.training.network import Network
+from stages.shared.training.recipe import Recipe
+from stages.shared.training.space import Prefetch, Transform
+
+_PCA_IMAGES = 10_000  # maximum for fitting the components
+_REPORTED_ROWS = 10_000  # maximum for computing the reported training loss
+
+
+class SignFlips:
+    """Random signs for the scores of the first `rows` rows of each batch; they depend only on the seed and the step.
+
+    drawn: float32 [batch size, k], with values 1 or -1.
+    """
+
+    def __init__(self, rows: int, batch_size: int, count: int, seed: int, device: torch.device) -> None:
+        self.drawn = torch.ones(batch_size, count, device=device)
+        self.flipped, self.seed, self.random = self.drawn[:rows], seed, Generator(device)
+
+    def draw(self, step: int) -> None:
+        """See `Transform`."""
+        self.random.manual_seed((self.seed * 0x9E3779B1 + step) % 2**32)
+        self.flipped.bernoulli_(0.5, generator=self.random).mul_(2).sub_(1)
+
+    def apply(self, x: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Transform`."""
+        flipped = x * drawn
+        return flipped, flipped
+
+
+class Components:
+    """Training data are the scores of images on their first principal components.
+
+    images: uint8 [N, height, width, channels].
+
+    The scores are divided by `unit`, so that the first `latent_size` have the mean standard deviation `scale`.
+    """
+
+    def __init__(self, images: Uint8, recipe: Recipe, device: torch.device, group: Group = ALONE) -> None:
+        assert recipe.components is not None
+        torch.set_flush_denormal(True)
+        torch.manual_seed(recipe.seed)
+        self.size: tuple[int, int, int] = images.shape[1:]
+        self.device = device
+        pca = Pca.fit(images, recipe.components, recipe.seed, _PCA_IMAGES) if group.is_rank_zero else None
+        self.pca: Pca = group.broadcast(pca)
+        scores, energies = self.pca.project(images)
+        few = slice(None, None, -(-len(images) // _REPORTED_ROWS))
+        spread = scores[few].std(axis=0, dtype="float64")
+        self.unit = float(spread[: recipe.latent_size].mean() / recipe.scale) or 1.0
+        self.rows = torch.from_numpy(scores / self.unit).to(device)
+        self.reported = self.rows[few], self._residual(scores[few], energies[few])
+        self.held_out: tuple[Uint8 | None, Tensor, float] = None, self.rows[:0], 0.0  # of the last evaluated images
+
+        count, latent_size = scores.shape[1], recipe.latent_size
+        encoder = mlp([count, *recipe.layers, latent_size], recipe.activation)
+        decoder = mlp([latent_size, *reversed(recipe.layers), count], recipe.activation)
+        self.network = Network(encoder, decoder).to(device)
+        with torch.no_grad():  # larger initial weights for scores with less variance
+            first = next(self.network.parameters())
+            first.div_(torch.from_numpy(spread / (spread[0] or 1)).clamp(min=1e-3).sqrt().to(first))
+
+        flipped = round(recipe.batch_size * recipe.sign_flips / (recipe.sign_flips + len(images)))
+        flips = flipped, recipe.batch_size, count, recipe.seed, device
+        self.transform: Transform | None = SignFlips(*flips) if flipped else None
+        self.prefetch: Prefetch = iter
+
+    def train_loss(self, batch_loss: float) -> float:
+        """Squared error per pixel on the training images, computed again without random signs."""
+        return self._error(*self.reported)
+
+    def evaluate(self, images: Uint8, group: Group = ALONE) -> float:
+        """Squared error per pixel, without clipping to [0, 1]; computed from scores, without decoding to pixels."""
+        if self.held_out[0] is not images:
+            scores, energies = self.pca.project(images)
+            rows = torch.from_numpy(scores / self.unit).to(self.device)
+            self.held_out = images, rows, self._residual(scores, energies)
+        return self._error(*self.held_out[1:])
+
+    def autoencoder(self, training: dict[str, Any]) -> Autoencoder:
+        """The current model from pixels to pixels; mean, components and unit become linear layers."""
+        inner = self.network.autoencoder(self.size, training)
+        first, *encoder = inner.encoder
+        *decoder, last = inner.decoder
+        components, mean = 6 * self.pca.components, self.pca.mean  # Hardsigmoid(6 x - 3) clips x to [0, 1]
+        return replace(
+            inner,
+            encoder=[linear(components, -components @ mean), _scaled(first, 1 / (6 * self.unit), 1), *encoder],
+            decoder=[
+                *decoder,
+                _scaled(last, self.unit, self.unit),
+                linear(components.T, 6 * mean - 3),
+                Operation("hardsigmoid"),
+            ],
+        )
+
+    def _residual(self, scores: Float32, energies: Float64) -> float:
+        """Mean squared residual of the images: the part that the components can't represent.
+
+        energies: squared distances of the images from the mean image.
+        """
+        return float((energies - (scores.astype("float64") ** 2).sum(axis=1)).mean())
+
+    @torch.no_grad()
+    def _error(self, rows: Tensor, residual: float) -> float:
+        self.network.eval()
+        loss = nn.functional.mse_loss(self.network(rows), rows).item() * rows.shape[1] * self.unit**2
+        height, width, channels = self.size
+        return (loss + residual) / (height * width * channels)
+
+
+def _scaled(operation: Operation, weight: float, bias: float) -> Operation:
+    weights, biases = operation.tensors
+    return replace(operation, tensors=(weights * weight, biases * bias))
