@@ -3,42 +3,46 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-# Where PyTorch comes from, if not from where pip has all else: the address that https://pytorch.org/get-started/locally
-# shows for the CPU leaves 4 GB of NVIDIA's libraries out. What comes from there is held to its version, not to a hash.
+# Another index for PyTorch: the address for CPUs on https://pytorch.org/get-started/locally saves 4 GB of NVIDIA's
+# libraries. pip checks the versions of its packages, but not their hashes.
 TORCH_INDEX ?=
 TORCH := torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z]*
 
-EXTRAS := s3 ssh webdav plots published
+EXTRAS := s3 ssh webdav plots published heic latents onnx
 LOCKS := requirements.txt requirements-test.txt $(EXTRAS:%=requirements-%.txt)
 
-.PHONY: help demo repro rank heal share plots site s3 ssh webdav test faults torture lint audit wheels bench lock clean purge
+.PHONY: help demo repro latents encode onnx rank heal share plots site s3 ssh webdav heic test faults torture lint audit wheels bench lock clean purge
 
 help:
-	@echo 'make demo     set up, then the whole pipeline on garments drawn by the project: offline, in demo/'
-	@echo 'make repro    set up, then the whole pipeline: on Fashion-MNIST, downloaded, or on SOURCE=a folder of pictures'
-	@echo 'make rank     the pictures of FOLDER=a folder by how abnormal the trained model finds them, the most first'
-	@echo 'make heal     mend what a killed DVC leaves of its own files (make repro does that by itself)'
-	@echo 'make plots    dvc plots show, as a page that needs no network'
-	@echo 'make s3       set up for a DVC remote of that kind; make ssh, make webdav likewise'
-	@echo 'make share    push all that has been run here to the DVC remote, for others not to run it again'
-	@echo 'make site     make repro, then its page and its model in site/, to publish'
-	@echo 'make test     set up, then the tests, with the quick ones of the faults'
-	@echo 'make faults   the other tests that break things on purpose, which take longer'
-	@echo 'make torture  every test, the faults in their long form'
-	@echo 'make lint     ruff and mypy'
-	@echo 'make audit    the dependencies against the public list of known vulnerabilities'
-	@echo 'make wheels   whether the lock files can be installed on each Python and system'
-	@echo 'make bench    the benchmarks, with their tables'
-	@echo 'make lock     requirements*.txt anew, from pyproject.toml'
-	@echo 'make clean    remove the environment and what tools cache; data, edits and experiments stay'
-	@echo 'make purge    remove the rest that git does not keep: it says what, and asks'
+	@echo 'make demo     set up, then run the pipeline on synthetic garments in demo/, without network'
+	@echo 'make repro    set up, then run the pipeline on the pictures in SOURCE=a folder, or on Fashion-MNIST'
+	@echo 'make latents  write the latents of all images to latents.parquet and latents.csv'
+	@echo 'make encode   write the latents of the pictures in FOLDER=a folder to OUTPUT=a .parquet or .csv'
+	@echo 'make onnx     write the trained model as one file, autoencoder.onnx'
+	@echo 'make rank     list the pictures in FOLDER=a folder by anomaly score, most abnormal first'
+	@echo 'make heal     repair files of DVC after a kill (make repro does this too)'
+	@echo 'make plots    run dvc plots show; the page needs no network'
+	@echo 'make s3       install support for DVC remotes on S3; likewise make ssh, make webdav'
+	@echo 'make heic     install support for HEIC pictures'
+	@echo 'make share    push the run cache to the DVC remote, so that others need not run the same stages'
+	@echo 'make site     run make repro, then copy the page and the model to site/'
+	@echo 'make test     set up, then run the tests, without the slow fault tests'
+	@echo 'make faults   run the slow fault tests: kills, full disks, broken files'
+	@echo 'make torture  run all tests, the fault tests with more cases'
+	@echo 'make lint     run ruff, mypy, and biome for the page (needs npm)'
+	@echo 'make audit    check the dependencies for known vulnerabilities'
+	@echo 'make wheels   check that the lock files can be installed on each Python and system'
+	@echo 'make bench    run the benchmarks and print their tables'
+	@echo 'make lock     update requirements*.txt from pyproject.toml'
+	@echo 'make clean    remove the environment and caches of tools; keeps data, edits and experiments'
+	@echo 'make purge    remove everything that git does not keep, after a question'
 
 .venv/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=…")'
 	$(PYTHON) -m venv .venv
 ifeq ($(TORCH_INDEX),)
 	cp requirements.txt .venv/requirements.txt
-	@echo 'Installing, on Linux 5.9 GB, of which 4 GB serve an NVIDIA GPU alone: docs/install.md has a way without.'
+	@echo 'Installing: 5.9 GB on Linux, 4 GB of it only for NVIDIA GPUs. docs/install.md describes how to leave these out.'
 else
 	awk '/^[a-z]/ { kept = !/^($(TORCH))==/ } kept' requirements.txt >.venv/requirements.txt
 	python -m pip install --no-deps --index-url '$(TORCH_INDEX)' $$(grep -oE '^torch(vision)?==[^ ]+' requirements.txt)
@@ -50,28 +54,36 @@ endif
 	python -m pip install --quiet --require-hashes --requirement .venv/requirements.txt --requirement $<
 	touch $@
 
-s3 ssh webdav: %: .venv/installed-%
+s3 ssh webdav heic: %: .venv/installed-%
 
 repro: .venv/installed heal
-ifneq ($(SOURCE),)
-	@python tools/source.py '$(SOURCE)'
-endif
+	@python tools/set_source.py '$(SOURCE)'
 	dvc repro
 
-# To a file with OUTPUT=ranked.csv
+# Prints CSV; OUTPUT=ranked.csv writes a file
 rank: .venv/installed
 	@python -m tools.rank '$(FOLDER)' $(if $(OUTPUT),--output '$(OUTPUT)')
+
+latents: .venv/installed-latents
+	@python -m tools.latents $(or $(OUTPUT),latents.parquet latents.csv)
+
+# Prints CSV; OUTPUT=new.parquet writes a file
+encode: .venv/installed-latents
+	@python -m tools.encode '$(FOLDER)' $(if $(OUTPUT),--output '$(OUTPUT)')
+
+onnx: .venv/installed-onnx
+	@python -m tools.to_onnx $(or $(OUTPUT),autoencoder.onnx)
 
 heal: .venv/installed
 	@python tools/heal.py
 
-# A copy of the pipeline with a DVC repository of its own, so that nothing outside demo/ changes. Once there, it is its
-# user's: only a folder that isn't whole is written to.
+# A copy of the pipeline with its own DVC repository, so that nothing outside demo/ changes. An existing copy keeps the
+# user's edits.
 demo: demo/params.yaml
 	@cd demo && python ../tools/heal.py
 	cd demo && dvc repro
 	@echo
-	@echo 'Done, on synthetic garments. Edit demo/params.yaml and say make demo again; rm -rf demo for a new one. The pictures:'
+	@echo 'Done, on synthetic garments. To change it, edit demo/params.yaml and type make demo; to start over, rm -rf demo. The pictures:'
 	@ls demo/data/*/*.png demo/data/*/*.html
 
 demo/params.yaml: | .venv/installed
@@ -92,8 +104,8 @@ plots: .venv/plots.html
 
 site: repro
 	mkdir -p site
-	cp data/explore/explorer.html site/index.html
-	cp data/train/autoencoder.safetensors site
+	cp -f data/explore/explorer.html site/index.html
+	cp -f data/train/autoencoder.safetensors site
 
 test: .venv/installed-test
 	pytest -m 'not faults'
@@ -104,19 +116,24 @@ faults: .venv/installed-test
 torture: .venv/installed-test
 	pytest --torture
 
-lint: .venv/installed-test
+node_modules: package.json package-lock.json
+	npm ci --silent
+	touch $@
+
+lint: .venv/installed-test node_modules
 	ruff check
 	ruff format --check
 	mypy
+	npx biome ci
 
 audit: .venv/installed-test
 	@python -c 'import requests; requests.head("https://api.osv.dev", timeout=20)' 2>/dev/null || \
-		{ echo 'No audit: api.osv.dev, which knows the vulnerabilities, is out of reach.'; exit 1; }
+		{ echo 'No audit: api.osv.dev, the database of vulnerabilities, is unreachable.'; exit 1; }
 	@for lock in $(LOCKS); do \
 		pip-audit --vulnerability-service osv --disable-pip --require-hashes --progress-spinner off --requirement $$lock || exit; \
 	done
 
-# PyTorch has no wheels for Intel's Macs, and wants macOS 14 on Apple's; one package of DVC's is only to be had as source.
+# PyTorch has no wheels for Intel Macs and needs macOS 14 on Apple silicon. antlr4-python3-runtime has no wheel at all.
 wheels: .venv/installed-test
 	@for python in 3.11 3.12 3.13 3.14; do \
 		for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin; do \
@@ -140,19 +157,19 @@ lock:
 	$(COMPILE) requirements-test.txt --group test --constraint requirements.txt
 	$(MAKE) $(EXTRAS:%=lock-%)
 
-# An extra's lock holds what comes on top of requirements.txt, without uv's list of what that is.
+# The lock file of an extra lists only packages that requirements.txt lacks.
 lock-%:
 	$(COMPILE) .venv/lock pyproject.toml --extra $* --constraint requirements.txt \
 		$$(sed -n 's/^\([a-z][a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.txt)
 	sed '/^# The following packages were excluded/,$$d' .venv/lock >requirements-$*.txt
 
 clean:
-	rm -rf .venv .*_cache .hypothesis dvc_plots site
+	rm -rf .venv node_modules .*_cache dvc_plots site
 
-# DVC's cache is the only copy of what experiments made and git doesn't keep.
+# DVC's cache has the only copy of experiments' files that git doesn't keep.
 purge:
-	@echo 'To be removed for good: demo/ with its edits; the arrays, models and pages of every experiment; the queue:'
+	@echo 'This permanently removes demo/ with its edits; the arrays, models and pages of all experiments; the queue:'
 	@du -sh .dvc/cache .dvc/tmp demo 2>/dev/null; true
-	@printf 'Type yes to remove them: '; read answer; test "$$answer" = yes || { echo 'Nothing is removed.'; exit 1; }
+	@printf 'Type yes to remove them: '; read answer; test "$$answer" = yes || { echo 'Nothing was removed.'; exit 1; }
 	rm -rf .dvc/cache .dvc/tmp demo
 	$(MAKE) clean

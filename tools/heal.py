@@ -1,15 +1,13 @@
-"""Mend what a killed DVC leaves of its own files, and say so; docs/dvc-kill.md says how that comes about.
+"""Repair DVC's files if a killed DVC left them broken (docs/dvc-kill.md).
 
-Run in the project's root. Reads, and writes only where one of them is broken: `.dvc/tmp/rwlock`, its twin of the
-experiments, `dvc.lock`. Nothing is touched while another DVC runs in the project.
+Run it in the project's root. It changes `.dvc/tmp/rwlock`, `.dvc/tmp/exps/rwlock` and `dvc.lock`, but only if DVC can't
+read them and no other DVC runs in the project.
 """
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -22,110 +20,79 @@ from voluptuous import Invalid
 
 LOCKFILE = Path("dvc.lock")
 TMP = Path(".dvc/tmp")
-RWLOCKS = (TMP / "rwlock", TMP / "exps" / "rwlock")
-PARTIAL = Path(".partial.dvc.lock")
 KEPT = TMP / "dvc.lock.broken"
-RUNNING = "another DVC runs here{}, so nothing is mended: let it end, or end it, and try again"
+FILES = (TMP / "rwlock", TMP / "exps" / "rwlock", LOCKFILE)
 
 
-def main() -> None:
-    """Mend what is broken, or end with a line that says why not."""
-    if broken():
-        with alone():
-            for path in broken():  # anew: what another DVC was writing is whole by now
-                mend_lockfile() if path == LOCKFILE else remove(path)
+def is_whole(path: Path, content: bytes) -> bool:
+    """Whether `content` is valid for the file of DVC at `path`, so that DVC can read it."""
+    try:
+        if path == LOCKFILE:
+            COMPILED_LOCKFILE_SCHEMA(parse_yaml(content.decode(), LOCKFILE))
+        else:
+            RWLOCK_SCHEMA(json.loads(content))
+    except (ValueError, DvcException, Invalid):
+        return False
+    return True
 
 
 def broken() -> list[Path]:
-    """Gives those of DVC's own files that DVC can't read."""
-    checks = dict.fromkeys(RWLOCKS, is_rwlock) | {LOCKFILE: is_lockfile}
-    return [path for path, is_whole in checks.items() if path.exists() and not is_whole(path.read_bytes())]
+    """List the files that DVC can't read."""
+    return [path for path in FILES if path.exists() and not is_whole(path, path.read_bytes())]
 
 
-def is_rwlock(content: bytes) -> bool:
-    """Whether DVC can read `content` as its table of the paths in use."""
-    try:
-        RWLOCK_SCHEMA(json.loads(content))
-    except (ValueError, Invalid):
-        return False
-    return True
+def repair(path: Path) -> str:
+    """Remove a broken file, or restore dvc.lock from git; returns a message for the user.
 
-
-def is_lockfile(content: bytes) -> bool:
-    """Whether DVC can read `content` as a dvc.lock."""
-    try:
-        COMPILED_LOCKFILE_SCHEMA(parse_yaml(content.decode(), LOCKFILE))
-    except (UnicodeDecodeError, DvcException, Invalid):
-        return False
-    return True
-
-
-def remove(rwlock: Path) -> None:
-    """Take a broken table of the paths in use away: nothing uses any, since no other DVC runs."""
-    say(f"{rwlock} is {state(rwlock)}: removed")
-    rwlock.unlink()
-
-
-def mend_lockfile() -> None:
-    """Put git's dvc.lock in place of a broken one, which is kept aside; without one in git, only take it away.
-
-    Either way the next `dvc repro` finds in the run cache what the broken one said of stages that had run.
+    If results were listed only in the broken dvc.lock, the next `dvc repro` finds them in the run cache.
     """
-    if b"<<<<<<<" in LOCKFILE.read_bytes():
-        sys.exit(f"heal: {LOCKFILE} holds a merge conflict, which is not what a kill leaves: resolve it")
-    known = in_git(LOCKFILE)
-    if known is not None and not is_lockfile(known):
-        sys.exit(f"heal: this DVC can't read {LOCKFILE}, nor the one in git: nothing is changed")
-    shutil.copyfile(LOCKFILE, KEPT)
-    if known is None:
-        say(f"{LOCKFILE} is {state(LOCKFILE)} and not in git: taken away, kept as {KEPT}")
-        LOCKFILE.unlink()
+    content, what = path.read_bytes(), "truncated" if path.stat().st_size else "empty"
+    if path != LOCKFILE:
+        path.unlink()
+        return f"{path} is {what}: removed"
+    if b"<<<<<<<" in content:
+        sys.exit(f"heal: {path} contains a merge conflict; resolve it")
+    known = b""
+    with suppress(FileNotFoundError):  # git
+        known = subprocess.run(["git", "show", f":./{path}"], capture_output=True, check=False).stdout
+    if known and not is_whole(path, known):
+        sys.exit(f"heal: nothing changed; this DVC can read neither {path} nor the version in git")
+    KEPT.write_bytes(content)
+    if known:
+        (TMP / "dvc.lock").write_bytes(known)
+        (TMP / "dvc.lock").replace(path)
     else:
-        say(f"{LOCKFILE} is {state(LOCKFILE)}: the one in git takes its place, the broken one is kept as {KEPT}")
-        PARTIAL.write_bytes(known)
-        PARTIAL.replace(LOCKFILE)
+        path.unlink()
+    done = "restored from git" if known else "removed, because it is not in git"
+    return f"{path} is {what}: {done}; the broken file is now {KEPT}"
 
 
-def in_git(path: Path) -> bytes | None:
-    """Gives the file as git's index has it, or None without git, a repository or such a file in it."""
-    with suppress(FileNotFoundError):
-        shown = subprocess.run(["git", "show", f":./{path}"], capture_output=True, check=False)
-        return shown.stdout if shown.returncode == 0 else None
-    return None
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Hold DVC's own locks, or end where another DVC is at work."""
+def main() -> None:
+    """Repair broken files; if this is not possible now, exit with the reason."""
+    if not broken():
+        return
     try:
         with Lock(str(TMP / "lock")), Lock(str(TMP / "rwlock.lock")):
-            # DVC lets go of its locks while a stage's command runs.
-            if others := dvc_processes():
-                sys.exit("heal: " + RUNNING.format(f" ({others})"))
-            yield
+            others = dvc_processes()  # DVC releases its locks while a stage runs
+            for path in [] if others else broken():  # again: another DVC may have completed its file
+                print(f"heal: {repair(path)}", file=sys.stderr)
     except LockError:
-        sys.exit("heal: " + RUNNING.format(""))
+        others = ["it holds the lock"]
+    if others:
+        sys.exit(
+            f"heal: nothing changed, because another DVC runs here ({', '.join(others)}); let it finish and try again"
+        )
 
 
-def dvc_processes() -> str:
-    """Names the DVC processes at work in this project or below it; empty without any."""
+def dvc_processes() -> list[str]:
+    """List the DVC processes that run in this project or in a folder below it."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             is_dvc = any(Path(word).name == "dvc" for word in process.cmdline()[:3])
             if is_dvc and Path(process.cwd()).is_relative_to(Path.cwd()):
                 found.append(f"process {process.pid}")
-    return ", ".join(found)
-
-
-def state(path: Path) -> str:
-    """What is wrong with a broken file."""
-    return "cut off" if path.stat().st_size else "empty"
-
-
-def say(line: str) -> None:
-    """Tell the user, beside what DVC says."""
-    print(f"heal: {line}", file=sys.stderr)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Write the page that `dvc plots show` fills, with Vega in it, which DVC's own page fetches from a CDN.
+"""Write an HTML template for `dvc plots show` that contains Vega, because DVC's default loads it from a CDN.
 
-`python tools/offline_plots.py page.html` needs requirements-plots.txt, whose vl-convert brings Vega along.
+Usage: `python tools/offline_plots.py page.html`, with requirements-plots.txt installed (vl-convert contains Vega).
 """
 
 import sys
@@ -9,11 +9,11 @@ from pathlib import Path
 import vl_convert
 from dvc_render.html import PAGE_HTML
 
-VEGA_LITE = "5.21"  # the newest of the version 5 that the templates of DVC and of .dvc/plots are in
+VEGA_LITE = "5.21"  # the latest version 5, which the templates of DVC and .dvc/plots use
 
 
 def main(page: str) -> None:
-    """Write the page to the path `page`."""
+    """Write the template to the path `page`."""
     Path(page).write_text(
         PAGE_HTML.replace(
             "{scripts}", f"<script>{vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;', VEGA_LITE)}</script>"

@@ -1,11 +1,10 @@
-"""Rank the pictures of a folder by how badly the trained autoencoder reconstructs them, the most abnormal first.
+"""Rank the pictures of a folder by the trained autoencoder's reconstruction error, most abnormal first.
 
-Any folder will do, however it is laid out; the model is that of the last `dvc repro`. The pictures are brought to its
-form as the download stage does it, with `fit` and `background` from params.yaml. The list is CSV: the mean squared
-error per pixel, and the file. What can't be read is named on standard error.
+The folder may have any layout. The model is that of the last `dvc repro`; pictures are converted as in `download`. The
+output is CSV: the mean squared error per pixel, and the file. Unreadable files are listed on standard error.
 """
 
-from stages.shared.process.run import run
+from stages.shared.runtime.run import run
 
 import argparse
 import csv
@@ -16,59 +15,93 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import numpy as np
 
-from stages.download import Params, choose_form
+from stages.download import Params, choose_preprocessing
+from stages.shared.arrays import Uint8
 from stages.shared.formats import read_array
+from stages.shared.images.dataset import DESCRIPTION, DatasetInfo
 from stages.shared.images.folder import all_pictures, show
-from stages.shared.images.form import Form
+from stages.shared.images.preprocessing import Color, Fit, Preprocessing
 from stages.shared.images.write import Refusal, write_pictures
 from stages.shared.model.autoencoder import Autoencoder
-from stages.shared.process import params
-from stages.shared.process.errors import InputError
-from stages.shared.process.signals import cleaned
+from stages.shared.runtime import params
+from stages.shared.runtime.errors import InputError
+from stages.shared.runtime.signals import cleanup_on_signal
 from stages.shared.scores.metrics import reconstruction_errors
 
-TOGETHER = 10_000  # pictures that lie in a temporary file at a time
+CHUNK = 10_000  # pictures in the temporary file
 
 
-def form_of(autoencoder: Autoencoder) -> Form:
-    """The model's size and color, and how pictures are brought to it; raises `InputError`."""
+def preprocessing_of(autoencoder: Autoencoder) -> Preprocessing:
+    """Make the preprocessing with the model's size, color and range of values; raises `InputError`.
+
+    It is read from `dataset.json`, or from params.yaml if there is no such file.
+    """
+    color: Color = "gray" if autoencoder.channels == 1 else "rgb"
+    if DESCRIPTION.exists():
+        of = DatasetInfo.read()
+        fit = cast(Fit, of.fit)
+        return Preprocessing(autoencoder.height, autoencoder.width, color, fit, of.background, of.range)
     p = params.read("download", Params).model_copy(update={"height": None, "width": None, "color": None})
-    return choose_form(p, autoencoder.height, autoencoder.width, "grey" if autoencoder.channels == 1 else "rgb")
+    return choose_preprocessing(p, autoencoder.height, autoencoder.width, color)
+
+
+def blocks(
+    command: str, paths: Sequence[Path], autoencoder: Autoencoder, bad: list[Refusal]
+) -> Iterator[tuple[list[Path], Uint8]]:
+    """Yield converted pictures in blocks: their paths, and the images, uint8 [N, height, width, channels].
+
+    Unreadable files are added to `bad`. Notes about the others are printed with the prefix `command`.
+    """
+    preprocess = preprocessing_of(autoencoder)
+    for start in range(0, len(paths), CHUNK):
+        part = paths[start : start + CHUNK]
+        with TemporaryDirectory() as folder, cleanup_on_signal(lambda: shutil.rmtree(folder, ignore_errors=True)):
+            target = Path(folder) / "pictures.npy"
+            written = write_pictures(part, preprocess, target)
+            bad += written.bad
+            for line in written.survey.lines():
+                print(f"{command}: {line}", file=sys.stderr)
+            if written.indices:
+                images = read_array(target, np.uint8, (len(written.indices), *preprocess.shape))
+                yield [part[place] for place in written.indices], images
 
 
 def errors(paths: Sequence[Path], autoencoder: Autoencoder, bad: list[Refusal]) -> Iterator[tuple[float, Path]]:
-    """Each picture's mean squared error per pixel, and its path; those that can't be read are added to `bad`."""
-    form = form_of(autoencoder)
-    for start in range(0, len(paths), TOGETHER):
-        part = paths[start : start + TOGETHER]
-        with TemporaryDirectory() as folder, cleaned(lambda: shutil.rmtree(folder, ignore_errors=True)):
-            target = Path(folder) / "pictures.npy"
-            written, refused = write_pictures(part, form, target)
-            bad += refused
-            if written:
-                images = read_array(target, np.uint8, (len(written), *form.shape))
-                found = reconstruction_errors(autoencoder, images, autoencoder.encode(images))
-                yield from zip(found.tolist(), (part[place] for place in written), strict=True)
+    """Yield the mean squared error per pixel and the path of each picture; unreadable files are added to `bad`."""
+    for part, images in blocks("rank", paths, autoencoder, bad):
+        found = reconstruction_errors(autoencoder, images, autoencoder.encode(images))
+        yield from zip(found.tolist(), part, strict=True)
+
+
+def pictures_in(given: str) -> tuple[Path, list[Path], list[Refusal]]:
+    """Return the given folder, its pictures at any depth, and its unreadable files; raises `InputError`."""
+    folder = Path(given).expanduser()
+    if not given or not folder.is_dir():
+        raise InputError(f"FOLDER: expected a folder of pictures, got {given!r:.200}")
+    return folder, *all_pictures(folder)
+
+
+def report(command: str, folder: Path, found: int, bad: Sequence[Refusal]) -> None:
+    """List unreadable files on standard error; raises `InputError` if no picture could be read."""
+    for path, reason in bad:
+        print(f"{command}: {show(path)}: {reason}", file=sys.stderr)
+    if not found:
+        raise InputError(f"{show(folder)}: no readable picture; expected files such as .jpg or .png")
 
 
 def main() -> None:
-    """Take the folder, and where the list goes, from the command line."""
+    """Rank the folder named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.rank", description=__doc__)
     parser.add_argument("folder", help="of pictures, at any depth")
     parser.add_argument("--output", type=Path, help="the file to write the list to, instead of standard output")
     arguments = parser.parse_args()
-    folder = Path(arguments.folder).expanduser()
-    if not arguments.folder or not folder.is_dir():
-        raise InputError(f"FOLDER: expected a folder of pictures, got {arguments.folder!r:.200}")
-    paths, bad = all_pictures(folder)
+    folder, paths, bad = pictures_in(arguments.folder)
     ranked = sorted(errors(paths, Autoencoder.read(), bad), key=lambda pair: (-pair[0], pair[1]))
-    for path, reason in bad:
-        print(f"rank: {show(path)}: {reason}", file=sys.stderr)
-    if not ranked:
-        raise InputError(f"{show(folder)}: no picture in it that can be read; expected files such as .jpg or .png")
+    report("rank", folder, len(ranked), bad)
     output = arguments.output
     with output.open("w", newline="", encoding="utf-8") if output else nullcontext(sys.stdout) as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -77,5 +110,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` wants no more than that
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly in a pipe such as `… | head`
     run(main)

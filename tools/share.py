@@ -1,10 +1,10 @@
-"""Push all that the run cache knows to a DVC remote, so that another clone gets it instead of running it.
+"""Push the run cache and all its files to a DVC remote, so that other clones don't need to run the stages.
 
-`dvc push --run-cache` leaves out the files that git keeps (metrics and plots with `cache: false`), of which the run
-cache holds a copy; without them a stage runs again elsewhere. `python tools/share.py [remote]`, in the project's root;
-the other clone takes what it needs with `dvc fetch --run-cache` and `dvc repro --pull`.
+`dvc push --run-cache` doesn't push files that git keeps (metrics and plots with `cache: false`), so their stages run
+again in other clones. Usage: `python tools/share.py [remote]` in the project's root; then `dvc fetch --run-cache` and
+`dvc repro --pull` in the other clone.
 
-`stage_cache` and `cloud` are no public interface of DVC: tests/test_share.py guards what is used of them.
+`stage_cache` and `cloud` don't belong to DVC's public interface; tests/tools/test_share.py tests their use.
 """
 
 import sys
@@ -14,24 +14,24 @@ from dvc.repo import Repo, lock_repo
 
 
 def main(remote: str | None = None) -> None:
-    """Push to `remote`, or to the default one, and say how much; ends with a line where that fails."""
+    """Push to `remote`, or to the default remote, and print how many files; exits with a message on failure."""
     try:
         with Repo() as repo, lock_repo(repo):
             runs, files = share(repo, remote)
     except DvcException as error:
         sys.exit(f"share: {error}")
-    print(f"{runs} runs of stages are on the remote now, {files} of their files were new to it")
+    print(f"share: the remote has {runs} runs of stages; {files} files were new")
 
 
 def share(repo: Repo, remote: str | None) -> tuple[int, int]:
-    """Gives how many runs of stages the remote has from here, and how many files had to be sent."""
-    repo.cloud.get_remote(remote, "push")  # says what is missing where there is none
+    """Push all runs; returns the number of runs, and the number of files that were new in the remote."""
+    repo.cloud.get_remote(remote, "push")  # raises an error if there is none
     runs = repo.stage_cache.push(remote)
     files = 0
     for objects in repo.stage_cache.get_used_objs(runs, remote=remote, force=True).values():
         sent = repo.cloud.push(objects, remote=remote)
         if sent.failed:
-            raise DvcException(f"not sent: {len(sent.failed)} of the files; said again, it sends only these")
+            raise DvcException(f"{len(sent.failed)} files were not sent; type the command again to send only these")
         files += len(sent.transferred)
     return len(runs), files
 
