@@ -1,5 +1,8 @@
 """What the tests share: the pipeline run once, and a copy of it for each test."""
 
+import tests.held  # noqa: F401 (before NumPy and PyTorch)
+
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,13 +15,18 @@ from threadpoolctl import threadpool_limits
 
 from tests.project import USES, Project, made_once
 
-pytest_plugins = ["tests.explorer_fixtures"]
+pytest_plugins = ["tests.explorer.chromium", "tests.explorer.fixtures"]
 
 COUNTS = "counts"  # the key of what `state` hands on, from a worker to the terminal
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--torture", action="store_true", help="the long form of the tests that break things on purpose")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two cores: a third of the time of a worker goes into waits."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,7 +81,7 @@ def damageable(finished: Project, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def numbers_next_to_zero() -> Iterator[None]:
-    """As they were, after each test: a Trainer has them flushed, and Hypothesis refuses to work so."""
+    """Denormal numbers as they were, after each test: a Trainer has them flushed."""
     yield
     torch.set_flush_denormal(False)
 

@@ -10,9 +10,24 @@ from stages.shared.arrays import Uint8, Uint16
 from stages.shared.formats import write_csv, write_json
 from stages.shared.model.architecture import dense
 from stages.shared.model.autoencoder import Autoencoder
-from stages.shared.model.operations import Operation, split
+from stages.shared.model.operations import Operation, parse
+from stages.shared.palette import COLORS, class_colors
 
 Size = tuple[int, int, int]  # height, width, channels
+
+
+# A small training on pixels
+RECIPE: dict[str, Any] = {
+    "layers": [16, 8],
+    "latent_size": 3,
+    "activation": "relu",
+    "epochs": 3,
+    "batch_size": 8,
+    "optimizer": "adam",
+    "learning_rate": 0.01,
+    "schedule": "constant",
+    "seed": 1,
+}
 
 
 def noisy_images(random: np.random.Generator, count: int, size: Size, classes: int = 3) -> tuple[Uint8, Uint16]:
@@ -40,12 +55,12 @@ def random_autoencoder(
 
 def _operation(random: np.random.Generator, description: dict[str, Any]) -> Operation:
     """Weights that keep the spread of what comes in, and small biases."""
-    kind, settings = split(description)
+    kind, settings, shape = parse(description)
     tensors = []
-    for shape in kind.shapes(settings).values():
-        spread = 0.3 if len(shape) == 1 else (2 / shape[1]) ** 0.5
-        tensors.append(random.normal(0, spread, shape).astype(np.float32))
-    return Operation(description["kind"], settings, tuple(tensors))
+    for each in kind.tensors(settings).values():
+        spread = 0.3 if len(each) == 1 else (2 / each[1]) ** 0.5
+        tensors.append(random.normal(0, spread, each).astype(np.float32))
+    return Operation(description["kind"], settings, tuple(tensors), shape)
 
 
 def write_download(
@@ -64,3 +79,9 @@ def write_download(
     write_json(folder / "dataset.json", {"dataset": name, "classes": list(classes)})
     write_csv(folder / "pictures.csv", ["split", "index", "file"], [])
     write_csv(folder / "unreadable.csv", ["file", "reason"], [])
+
+
+def write_colors(root: Path, classes: int) -> None:
+    """The classes' colors as `extract` writes them, into `root`."""
+    (root / COLORS).parent.mkdir(parents=True, exist_ok=True)
+    write_json(root / COLORS, class_colors(np.random.default_rng(0).normal(size=(classes, 3))))

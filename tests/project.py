@@ -22,9 +22,9 @@ PIPELINE, USES = (yaml.safe_load((ROOT / path).read_text())["stages"] for path i
 STAGES, ALL = list(PIPELINE), PIPELINE | USES
 SMALL = {
     "download": {"source": "data/small.yaml"},
-    "train": {"epochs": 2, "device": "cpu", "threads": 1},
+    "train": {"recipe": "pixels", "epochs": 2, "device": "cpu", "threads": 1},
     "extract": {"count": 40},
-    "restore": {"sample": 20, "tuned_on": 20, "amounts": [0.3]},
+    "restore": {"sample": 20, "tuned_on": 20, "amounts": [0.1, 0.3], "layers": [16], "latent_size": 4, "epochs": 2},
 }
 AROUND = {"FASHION_MNIST_MIRROR", "DVC_STAGE", "DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
 DRAWN = {"train_images": 300, "test_images": 100, "seed": 0}
@@ -34,6 +34,16 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`base` with `changes` laid over it, section by section."""
     nested = {key: merge(base[key], value) for key, value in changes.items() if isinstance(value, dict)}
     return base | changes | nested
+
+
+PIXELS = yaml.safe_load((ROOT / "params.yaml").read_text())["train"]["pixels"]
+
+
+def nest(train: dict[str, Any]) -> dict[str, Any]:
+    """Params of `train` with those of `train.pixels` in their block, among which they may stand beside the others."""
+    block = {key: value for key, value in train.items() if key in PIXELS}
+    others = {key: value for key, value in train.items() if key not in PIXELS}
+    return others | ({"pixels": block | others.get("pixels", {})} if block else {})
 
 
 @dataclass(frozen=True)
@@ -66,10 +76,11 @@ class Project:
     def draw(self, drawn: dict[str, int]) -> None:
         """Have data/small.yaml, the data set of this project, draw so many garments."""
         known = yaml.safe_load((ROOT / "data/synthetic.yaml").read_text())
-        (self.root / "data/small.yaml").write_text(yaml.safe_dump(known | {"drawn": drawn}, sort_keys=False))
+        (self.root / "data/small.yaml").write_text(yaml.safe_dump(known | {"synthetic": drawn}, sort_keys=False))
 
     def edit(self, changes: dict[str, Any]) -> None:
-        """Lay `changes` over params.yaml."""
+        """Lay `changes` over params.yaml; those of `train` as `nest` takes them."""
+        changes = {section: nest(values) if section == "train" else values for section, values in changes.items()}
         path = self.root / "params.yaml"
         path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), changes), sort_keys=False))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from stages.shared.images.garments import GARMENTS, draw
+from stages.shared.images.synthetic import GARMENTS, draw_garments
 from tests.project import ROOT, Project
 
 ORIGINALS = Path(os.environ.get("FASHION_MNIST_MIRROR", ROOT / "../shared/fashion-mnist"))
@@ -41,10 +41,9 @@ def test_fashion_mnist_is_what_torchvision_reads(tmp_path: Path) -> None:
         assert (images.dtype, labels.dtype) == (np.uint8, np.uint16)
         assert np.array_equal(images[..., 0], original.data.numpy())
         assert np.array_equal(labels, original.targets.numpy())
-    assert json.loads((folder / "dataset.json").read_text()) == {
-        "dataset": "fashion-mnist",
-        "classes": FashionMNIST.classes,
-    }
+    described = json.loads((folder / "dataset.json").read_text())
+    assert (described["dataset"], described["classes"]) == ("fashion-mnist", FashionMNIST.classes)
+    assert (described["fit"], described["background"]) == ("pad", [255, 255, 255])
 
 
 @with_originals
@@ -70,7 +69,7 @@ def test_synthetic_repeats_and_grows_with_its_params(finished: Project, tmp_path
 
 
 def test_each_garment_is_told_from_the_others() -> None:
-    images, labels = draw(1500, seed=3)
+    images, labels = draw_garments(1500, seed=3)
     flat = images.reshape(len(images), -1) / 255
     assert set(labels) == set(range(len(GARMENTS)))
     neighbors = KNeighborsClassifier(5).fit(flat[:1000], labels[:1000])
@@ -79,6 +78,6 @@ def test_each_garment_is_told_from_the_others() -> None:
 
 
 def test_a_smaller_draw_is_the_beginning_of_a_larger() -> None:
-    few, many = draw(5, seed=1), draw(9, seed=1)
+    few, many = draw_garments(5, seed=1), draw_garments(9, seed=1)
     assert np.array_equal(few[0], many[0][:5])
     assert np.array_equal(few[1], many[1][:5])

@@ -17,18 +17,18 @@ from sklearn import manifold
 from stages import evaluate, report
 from stages.shared import arrays
 from stages.shared.model.autoencoder import MODEL, Autoencoder, scale
-from stages.shared.process.errors import InputError
-from stages.shared.scores import baselines
+from stages.shared.runtime.errors import InputError
 from stages.shared.scores import metrics as scores
-from stages.shared.scores.refine import refine
-from tests.inputs import noisy_images, random_autoencoder, write_download
+from stages.shared.scores import neighbors
+from stages.shared.scores.latent_optimization import optimize_latents
+from tests.inputs import noisy_images, random_autoencoder, write_colors, write_download
 from tests.project import ROOT, merge
 
 DATASET = "little"
 NAMES = ["coat", r"$\bag$", "sandal"]  # the second is not what matplotlib reads as mathematics
 SIZE = HEIGHT, WIDTH, CHANNELS = 6, 5, 3
 DEFAULTS = {"evaluate": {"neighbors": 5, "sample": 30, "seed": 0, "refine": 0}, "report": {"examples": 4}}
-FILES = ["classes.csv", "confusion.csv", "errors.npy", "metrics.json"]
+FILES = ["classes.csv", "confusion.csv", "errors.npy", "metrics.json", "scores.csv"]
 
 Arrays = dict[str, Any]
 
@@ -49,6 +49,7 @@ def make(folder: Path, latent_size: int = 2, names: list[str] = NAMES, train: in
 def write(folder: Path, arrays: Arrays, names: list[str] = NAMES) -> None:
     train, test = ((arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in ("train", "test"))
     write_download(folder, train, test, names, DATASET)
+    write_colors(folder, len(names))
 
 
 def configure(folder: Path, stage: str = "evaluate", **values: int) -> None:
@@ -96,7 +97,7 @@ def trust(x: np.ndarray, z: np.ndarray, k: int) -> float:
     return 1 - 2 * cost / (n * k * (2 * n - 3 * k - 1))
 
 
-def test_figures_agree_with_their_definitions(project: Path) -> None:
+def test_figures_agree_with_their_definitions(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arrays = make(project)
     evaluate.main()
     got = metrics(project)
@@ -112,27 +113,40 @@ def test_figures_agree_with_their_definitions(project: Path) -> None:
     ours = flat(255 * autoencoder.decode(z[1].astype(np.float32)))
     scores = [(x - mean) @ components.T for x in (train, test)]
     errors = ((ours - test) ** 2).mean(axis=1)
-    pca_errors = ((scores[1] @ components + mean - test) ** 2).mean(axis=1)
+    pca_errors = ((np.clip(scores[1] @ components + mean, 0, 1) - test) ** 2).mean(axis=1)
     predicted, pca_predicted = (
         predictions(z[0], train_labels, z[1], 5),
         predictions(scores[0], train_labels, scores[1], 5),
     )
+    mean_image_mse = ((mean - test) ** 2).mean()
+    assert got == pytest.approx(
+        {
+            "test_mse": errors.mean(),
+            "mean_image_mse": mean_image_mse,
+            "pca_mse": pca_errors.mean(),
+            "knn_accuracy": np.mean(predicted == labels),
+            "pca_knn_accuracy": np.mean(pca_predicted == labels),
+            "trustworthiness": trust(test[sample], z[1][sample], 5),
+        },
+        rel=1e-4,
+    )
+    largest = np.mean(labels == np.bincount(train_labels).argmax())
     expected = {
-        "test_mse": errors.mean(),
-        "psnr_db": -10 * math.log10(errors.mean()),
-        "mean_image_mse": ((mean - test) ** 2).mean(),
-        "mean_image_psnr_db": -10 * math.log10(((mean - test) ** 2).mean()),
-        "pca_mse": pca_errors.mean(),
-        "pca_psnr_db": -10 * math.log10(pca_errors.mean()),
-        "pca_error_removed": 1 - errors.mean() / pca_errors.mean(),
-        "knn_accuracy": np.mean(predicted == labels),
-        "pca_knn_accuracy": np.mean(pca_predicted == labels),
-        "trustworthiness": trust(test[sample], z[1][sample], 5),
-        "pca_trustworthiness": trust(test[sample], scores[1][sample], 5),
-        "collapsed_dimensions": 0,
+        "autoencoder": [errors.mean(), got["knn_accuracy"], got["trustworthiness"], 0],
+        "pca": [pca_errors.mean(), got["pca_knn_accuracy"], trust(test[sample], scores[1][sample], 5), 0],
+        "mean image": [mean_image_mse, largest],
     }
-    assert (got.pop("dataset"), got.pop("knn_search")) == (DATASET, "exact")
-    assert got == pytest.approx(expected, rel=1e-4)
+    for row in rows(project, "scores.csv"):
+        figures = [row[name] for name in ("mse", "knn_accuracy", "trustworthiness", "collapsed_dimensions")]
+        assert row["dataset"] == DATASET
+        assert [float(text) for text in figures if text] == pytest.approx(expected.pop(row["method"]), rel=1e-4)
+        assert float(row["psnr_db"]) == pytest.approx(-10 * math.log10(float(row["mse"])), rel=1e-4)
+    assert not expected
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        f"evaluate: error {errors.mean():.4f} (PCA {pca_errors.mean():.4f}), class accuracy {got['knn_accuracy']:.3f} "
+        f"(always the largest class: {largest:.3f}), trustworthiness {got['trustworthiness']:.3f}"
+    ]
 
     for label, row in enumerate(rows(project, "classes.csv")):
         members = labels == label
@@ -197,31 +211,39 @@ def test_fewer_than_two_classes_have_no_accuracy(names: list[str], project: Path
 def test_refined_latents_are_scored_beside_the_encoders(project: Path) -> None:
     arrays = make(project)
     evaluate.main()
-    without = metrics(project)
+    without = rows(project, "scores.csv")
     configure(project, refine=20)
     evaluate.main()
-    got = metrics(project)
-    refined = {name: got.pop(name) for name in set(got) - set(without)}
-    assert got == without
-    assert refined.keys() == {
-        "refined_mse",
-        "refined_psnr_db",
-        "refined_knn_accuracy",
-        "refined_trustworthiness",
-        "encoder_share_of_error",
-    }
-    assert 0 < refined["refined_mse"] < 0.99 * got["test_mse"]
-    assert refined["encoder_share_of_error"] == pytest.approx(1 - refined["refined_mse"] / got["test_mse"])
-    assert refined["refined_psnr_db"] > got["psnr_db"]
+    got = {row["method"]: row for row in rows(project, "scores.csv")}
+    refined = {name: float(text) for name, text in got.pop("refined").items() if name not in ("dataset", "method")}
+    assert list(got.values()) == without
+    assert 0 < refined["mse"] < 0.99 * metrics(project)["test_mse"]
 
     # What they are, from their definitions; of 90 training images, all are candidates.
     z = Autoencoder.read().encode(arrays["train_images"])
-    best = refine(Autoencoder.read(), arrays["test_images"], Autoencoder.read().encode(arrays["test_images"]), z, 20)
+    best = optimize_latents(
+        Autoencoder.read(), arrays["test_images"], Autoencoder.read().encode(arrays["test_images"]), z, 20
+    )
     predicted = predictions(z, arrays["train_labels"], best, 5)
     sample = np.sort(np.random.default_rng(0).choice(40, 30, replace=False))
-    assert refined["refined_knn_accuracy"] == pytest.approx(np.mean(predicted == arrays["test_labels"]))
+    assert refined["knn_accuracy"] == pytest.approx(np.mean(predicted == arrays["test_labels"]))
     expected = trust(flat(arrays["test_images"])[sample], best[sample], 5)
-    assert refined["refined_trustworthiness"] == pytest.approx(expected, rel=1e-4)
+    assert refined["trustworthiness"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_where_comparing_all_latents_would_take_hours_a_draw_of_images_is_asked(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = make(project, latent_size=20)
+    monkeypatch.setattr(neighbors, "_MAX_COMPARED", 15 * 90 * 20)
+    evaluate.main()
+    assert metrics(project)["knn_images"] == 15
+    sample = np.sort(np.random.default_rng(0).choice(40, 15, replace=False))
+    train, test = (Autoencoder.read().encode(arrays[f"{split}_images"]) for split in ("train", "test"))
+    right = predictions(train, arrays["train_labels"], test[sample], 5) == arrays["test_labels"][sample]
+    assert metrics(project)["knn_accuracy"] == pytest.approx(np.mean(right))
+    assert sum(int(row["count"]) for row in rows(project, "confusion.csv")) == 15
+    report.main()
 
 
 @pytest.mark.filterwarnings("error")
@@ -231,9 +253,10 @@ def test_figures_without_a_meaning_are_null(project: Path) -> None:
     evaluate.main()
     got = metrics(project)
     assert got["mean_image_mse"] == got["pca_mse"] == 0
-    nulls = {"mean_image_psnr_db", "pca_psnr_db", "pca_error_removed", "trustworthiness", "pca_trustworthiness"}
-    assert {name for name, value in got.items() if value is None} == nulls
-    assert got["collapsed_dimensions"] == 2
+    assert {name for name, value in got.items() if value is None} == {"trustworthiness"}
+    ours, pca, mean_image = rows(project, "scores.csv")
+    assert (ours["trustworthiness"], pca["psnr_db"], pca["trustworthiness"], mean_image["psnr_db"]) == ("", "", "", "")
+    assert ours["collapsed_dimensions"] == "2"
 
 
 @pytest.mark.parametrize(
@@ -251,17 +274,6 @@ def test_collapsed_dimensions(latents: list[list[float]], expected: int) -> None
     assert scores.collapsed(np.array(latents, np.float32)) == expected
 
 
-def test_pca_takes_a_draw_of_more_images_than_its_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, _ = noisy_images(np.random.default_rng(0), 200, SIZE)
-    monkeypatch.setattr(baselines, "_PCA_BYTES", 4 * HEIGHT * WIDTH * CHANNELS * 50)
-    pca_baseline = baselines.PcaBaseline.fit(images, 2, seed=3)
-    assert pca_baseline.pca.n_samples_ == 50
-    assert pca_baseline.encode(images).shape == (200, 2)
-    np.testing.assert_array_equal(
-        pca_baseline.encode(images), baselines.PcaBaseline.fit(images, 2, seed=3).encode(images)
-    )
-
-
 def test_batches_change_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = make(project)["test_images"]
     autoencoder = Autoencoder.read()
@@ -277,7 +289,7 @@ def test_trustworthiness_in_blocks_is_scikit_learns(monkeypatch: pytest.MonkeyPa
     latents = images.reshape(120, -1)[:, :20].astype(np.float32)
     sample = np.sort(random.choice(120, 100, replace=False))
     monkeypatch.setattr(arrays, "_BATCH_NUMBERS", 16)  # of the sample are together
-    apart = scores.distances(images, sample)
+    apart = scores.pairwise_distances(images, sample)
     assert apart is not None
     got = scores.trustworthiness(apart, latents[sample], 7)
     assert got == pytest.approx(
@@ -289,11 +301,7 @@ def test_trustworthiness_in_blocks_is_scikit_learns(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("sizes", "values", "words"),
     [
-        ({}, {"neighbors": 15}, ["evaluate.neighbors", "at most 14", "got 15"]),
-        ({"train": 6}, {"neighbors": 7}, ["evaluate.neighbors", "at most 6", "got 7"]),
         ({}, {"sample": 2, "neighbors": 0}, ["evaluate.sample", "evaluate.neighbors", "got 0"]),
-        ({"train": 1}, {}, ["train_images.npy", "at least 2"]),
-        ({"test": 2}, {}, ["test_images.npy", "at least 3", "got 2"]),
         ({}, {"neighbours": 3}, ["unknown key 'neighbours'", "'neighbors'"]),
     ],
 )
@@ -304,6 +312,67 @@ def test_refuses_in_words(project: Path, sizes: dict[str, int], values: dict[str
         evaluate.main()
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert not evaluate.FOLDER.exists()
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "lines"),
+    [
+        (90, 40, []),
+        (90, 6, ["trustworthiness uses 2 neighbors, not evaluate.neighbors (5), because there are only 6 test images"]),
+        (90, 2, ["trustworthiness is left out; it needs at least 3 test images, got 2"]),
+        (
+            4,
+            12,
+            ["classes are predicted from all 4 training images, because these are fewer than evaluate.neighbors (5)"],
+        ),
+        (4, 1, ["trustworthiness is left out", "classes are predicted from all 4"]),
+    ],
+)
+def test_few_images_have_the_figures_that_they_allow(
+    train: int, test: int, lines: list[str], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = make(project, train=train, test=test)
+    evaluate.main()
+    *printed, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("evaluate: error 0.")
+    assert len(printed) == len(lines)
+    assert all(line.startswith(f"evaluate: {start}") for line, start in zip(printed, lines, strict=True))
+    found, most = metrics(project), (min(30, test) - 1) // 2
+    latents = Autoencoder.read().encode(arrays["test_images"]).astype(np.float64)
+    if most == 0:
+        assert found["trustworthiness"] is None
+    elif test <= 30:
+        assert found["trustworthiness"] == pytest.approx(trust(flat(arrays["test_images"]), latents, min(5, most)))
+    assert (rows(project, "scores.csv")[0]["collapsed_dimensions"] == "") == (test == 1)
+    assert "knn_accuracy" in found
+
+
+def test_two_pictures_alone_have_figures(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(project, train=1, test=1)
+    evaluate.main()
+    assert (
+        "evaluate: there is only 1 training image, so PCA is little better than the mean image"
+        in capsys.readouterr().out
+    )
+    assert metrics(project)["pca_mse"] == pytest.approx(metrics(project)["mean_image_mse"], rel=0.01)
+    report.main()
+
+
+@pytest.mark.parametrize(("train", "test"), [([0], [0, 1]), ([0, 1], [2])])
+def test_no_class_is_predicted_where_none_can_be(
+    train: list[int], test: list[int], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = make(project)
+    arrays["train_labels"], arrays["test_labels"] = (
+        np.resize(labels, n).astype(np.uint16) for labels, n in ((train, 90), (test, 40))
+    )
+    write(project, arrays)
+    evaluate.main()
+    assert "class accuracy is left out; it needs training images of two classes" in capsys.readouterr().out
+    assert "knn_accuracy" not in metrics(project)
+    assert rows(project, "confusion.csv") == []
+    assert [row["accuracy"] for row in rows(project, "classes.csv")] == [""] * len(test)
+    report.main()
 
 
 def test_refuses_latents_that_are_not_finite(project: Path) -> None:
@@ -395,21 +464,21 @@ def test_dvc_shows_the_metrics(tracked: Path) -> None:
 
 
 def test_dvc_fills_each_plot(tracked: Path) -> None:
+    check_plots("show", revisions={"workspace"})
     for latent_size in (1, 2, 3, 5):
         write_latents(tracked, latent_size)
-        check_plots()
+        check_plots("diff", "HEAD", "workspace", revisions={"HEAD", "workspace"})
 
 
-def check_plots() -> None:
-    for command, revisions in ((["show"], {"workspace"}), (["diff", "HEAD", "workspace"], {"HEAD", "workspace"})):
-        shown = dvc("plots", *command)
-        assert not {error["name"] for error in shown.get("errors", [])} & {*PLOTS, *PICTURES}
-        for name, fields in PLOTS.items():
-            (plot,) = shown["data"][name]
-            assert "<DVC_" not in json.dumps(plot["content"])
-            assert "vega-lite" in plot["content"]["$schema"]
-            values = plot["content"]["data"]["values"]
-            assert {value["rev"] for value in values} == revisions
-            assert all(field in value for value in values for field in fields)
-        for name in PICTURES:
-            assert {revision for picture in shown["data"][name] for revision in picture["revisions"]} == revisions
+def check_plots(*command: str, revisions: set[str]) -> None:
+    shown = dvc("plots", *command)
+    assert not {error["name"] for error in shown.get("errors", [])} & {*PLOTS, *PICTURES}
+    for name, fields in PLOTS.items():
+        (plot,) = shown["data"][name]
+        assert "<DVC_" not in json.dumps(plot["content"])
+        assert "vega-lite" in plot["content"]["$schema"]
+        values = plot["content"]["data"]["values"]
+        assert {value["rev"] for value in values} == revisions
+        assert all(field in value for value in values for field in fields)
+    for name in PICTURES:
+        assert {revision for picture in shown["data"][name] for revision in picture["revisions"]} == revisions

@@ -1,14 +1,13 @@
 """extract: the latents are the network's own, of the images asked for."""
 
 import csv
+import re
 
 import numpy as np
-import pytest
 import torch
 from safetensors.torch import load_file
 
 from stages.extract import select
-from stages.shared.process.errors import InputError
 from tests.project import Project
 
 LABELS = np.random.default_rng(0).integers(0, 10, 1000).astype(np.uint16)
@@ -49,8 +48,24 @@ def test_balanced_has_as_many_of_each_class() -> None:
     assert np.bincount(LABELS[select(LABELS, 1000, 203, "balanced", 0)]).tolist() == [21, 21, 21, *[20] * 7]
 
 
-def test_more_than_there_are() -> None:
-    with pytest.raises(InputError, match=r"extract.count: expected at most 1000, .* got 1001"):
-        select(LABELS, 1000, 1001, "first", 0)
-    with pytest.raises(InputError, match=r"needs 100 images of each class, and class \d has \d+"):
-        select(LABELS, 1000, 1000, "balanced", 0)
+def test_of_fewer_images_than_asked_for_all_are_taken() -> None:
+    for selection in ("first", "random", "balanced"):
+        assert select(LABELS, 1000, 20_000, selection, 0).tolist() == list(range(1000))
+    rare = np.repeat([0, 1], [100, 3]).astype(np.uint16)
+    assert np.bincount(rare[select(rare, 103, 40, "balanced", 0)]).tolist() == [20, 3]
+
+
+def test_fewer_images_than_asked_for_are_told(project: Project) -> None:
+    project.edit({"extract": {"count": 1000}})
+    told = project.stage("extract")
+    assert (
+        "extract: 300 train images, fewer than extract.count (1000), because there are no others"
+        in told.stdout.splitlines()
+    )
+    assert project.stage("plot").returncode == 0, "it finds as many rows as it was told"
+    project.edit({"extract": {"count": 290, "selection": "balanced"}})
+    told = project.stage("extract")
+    assert re.search(
+        r"extract: 2[0-8]\d train images, fewer than extract.count \(290\), because some classes have too few",
+        told.stdout,
+    )

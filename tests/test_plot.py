@@ -8,13 +8,15 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 from sklearn.decomposition import PCA
 
-from stages.plot import Params, choose_colormap, choose_palette, draw, find_confusable
+from stages.plot import Params, choose_colormap, choose_palette, draw_plot, find_confusable
 from stages.shared.latents.table import Latents
-from stages.shared.process.errors import InputError
+from stages.shared.runtime.errors import InputError
 from tests.project import Project
 
 CLASSES = [f"class {label}" for label in range(10)]
@@ -35,21 +37,47 @@ def latents(size: int, count: int = 60) -> Latents:
 
 def drawn(points: Latents, **changes: Any) -> Any:
     look = LOOK.model_copy(update=changes)
-    return draw(points, look, choose_colormap(look.colormap)).axes[0]
+    return draw_plot(points, look, choose_palette(points.classes, choose_colormap(look.colormap))).axes[0]
 
 
-def test_each_point_stands_at_its_latent_under_its_name_and_color() -> None:
+def marked(axes: Any) -> dict[tuple[float, ...], tuple[Any, str]]:
+    """What stands where: the color of a dot, or of a label and its text."""
+    (dots,) = axes.collections
+    places = np.stack([np.ma.getdata(values) for values in dots._offsets3d], axis=1)
+    found = {
+        tuple(np.round(at, 9)): (color, "")
+        for at, color in zip(places, PathCollection.get_facecolor(dots), strict=True)
+    }
+    for text in axes.texts:
+        color = to_rgba(text.get_bbox_patch().get_facecolor())
+        found[tuple(np.round(text.get_position_3d(), 9))] = (color, text.get_text())
+    return found
+
+
+def test_each_point_stands_at_its_latent_in_its_color_and_where_there_is_room_under_its_name() -> None:
     points = latents(3)
     axes = drawn(points)
     assert isinstance(axes, Axes3D)
     rainbow = mpl.colormaps["rainbow"](np.linspace(0, 1, 10))
-    names = {tuple(np.round(text.get_position_3d(), 9)): text for text in axes.texts}
-    assert len(names) == 60
+    found = marked(axes)
+    assert len(found) == 60
     assert points.labels is not None
     for value, label in zip(points.values, points.labels, strict=True):
-        text = names[tuple(np.round(value, 9))]
-        assert text.get_text() == CLASSES[label]
-        assert to_rgba(text.get_bbox_patch().get_facecolor())[:3] == pytest.approx(rainbow[label][:3])
+        color, text = found[tuple(np.round(value, 9))]
+        assert text in (CLASSES[label], "")
+        assert color[:3] == pytest.approx(rainbow[label][:3])
+    assert len(axes.texts) > 30
+
+
+@pytest.mark.parametrize("count", [200, 2000])
+@pytest.mark.parametrize("size", [2, 3])
+def test_no_label_covers_another(size: int, count: int) -> None:
+    axes = drawn(latents(size, count))
+    figure = axes.figure
+    FigureCanvasAgg(figure).draw()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) > 40
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
 def test_axes_reach_from_minimum_to_maximum() -> None:
@@ -76,7 +104,7 @@ def test_more_than_three_are_their_principal_components() -> None:
     axes = drawn(points)
     pca = PCA(3, svd_solver="full").fit(points.values)
     assert axes.get_xlabel() == f"principal component 1 ({pca.explained_variance_ratio_[0]:.0%})"
-    places = np.array([text.get_position_3d() for text in axes.texts])
+    places = np.array(list(marked(axes)))
     expected = pca.transform(points.values)
     assert np.allclose(places[np.lexsort(places.T)], expected[np.lexsort(expected.T)])
 
@@ -106,10 +134,10 @@ def test_an_unknown_colormap_names_the_near_ones_and_else_some_that_are_there() 
         ("viridis", None),
         ("tab10", None),
         ("tab10_r", None),
-        ("Set2", "class 0 and class 1: the same color"),
-        ("twilight", "class 0 and class 9: the same color"),
-        ("Greys", "class 0: as white as the paper"),
-        ("hot", "class 9: as white as the paper"),
+        ("Set2", "class 0 and class 1 have the same color"),
+        ("twilight", "class 0 and class 9 have the same color"),
+        ("Greys", "class 0 is almost white"),
+        ("hot", "class 9 is almost white"),
     ],
 )
 def test_classes_that_look_alike_are_said(colormap: str, said: str | None) -> None:
@@ -124,7 +152,7 @@ def test_only_what_is_drawn_counts() -> None:
 
 def test_images_without_classes_are_not_white_either() -> None:
     points = replace(latents(3), labels=None, classes=[])
-    for colormap, said in (("rainbow", None), ("Greys", "the images: as white as the paper")):
+    for colormap, said in (("rainbow", None), ("Greys", "the images are almost white")):
         assert find_confusable(points, choose_palette([], choose_colormap(colormap))) == said
 
 
@@ -132,7 +160,7 @@ def test_the_stage_warns_of_them(project: Project) -> None:
     project.edit({"plot": {"colormap": "Set2"}})
     result = project.stage("plot")
     assert result.returncode == 0
-    assert result.stderr.startswith("plot: warning: by the colormap Set2, ")
+    assert result.stderr.startswith("plot: warning: with the colormap Set2, ")
     assert result.stderr.count("\n") == 1
 
 

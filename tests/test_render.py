@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.render import Params, choose, draw_rows
+from stages.render import Params, choose_indices, draw_rows
 from stages.shared.figure import GAP
 from stages.shared.model.autoencoder import Autoencoder
-from stages.shared.process.errors import InputError
+from stages.shared.runtime.errors import InputError
 from tests.project import Project
 
 DEFAULTS: dict[str, Any] = {"split": "train", "count": 5, "indices": None}
@@ -55,11 +55,17 @@ def test_an_epoch_shows_its_own_reconstructions(finished: Project, project: Proj
 
 
 def test_indices_take_the_place_of_the_first() -> None:
-    assert choose(Params(**DEFAULTS), 100) == [0, 1, 2, 3, 4]
-    assert choose(Params(**DEFAULTS | {"indices": [42, 7]}), 100) == [42, 7]
+    assert choose_indices(Params(**DEFAULTS), 100) == [0, 1, 2, 3, 4]
+    assert choose_indices(Params(**DEFAULTS | {"indices": [42, 7]}), 100) == [42, 7]
 
 
-@pytest.mark.parametrize(("change", "key"), [({"count": 9}, "count"), ({"indices": [8]}, "indices")])
-def test_more_than_there_is(change: dict[str, Any], key: str) -> None:
-    with pytest.raises(InputError, match=f"render.{key}: expected .* got [89]"):
-        choose(Params(**DEFAULTS | change), 8)
+def test_an_index_beyond_the_images() -> None:
+    with pytest.raises(InputError, match=r"render\.indices: expected indices below 8, got 8"):
+        choose_indices(Params(**DEFAULTS | {"indices": [8]}), 8)
+
+
+def test_of_fewer_images_than_asked_for_all_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert choose_indices(Params(**DEFAULTS), 5) == [0, 1, 2, 3, 4]
+    assert not capsys.readouterr().out
+    assert choose_indices(Params(**DEFAULTS), 3) == [0, 1, 2]
+    assert capsys.readouterr().out == "render: shows all images of the train split (3), fewer than render.count (5)\n"

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from stages import evaluate, report
-from stages.shared.images.dataset import Dataset
-from stages.shared.process.errors import InputError
+from stages.shared.images.dataset import DatasetInfo, LabeledImages
+from stages.shared.palette import LIGHT
 from tests.inputs import noisy_images, random_autoencoder
-from tests.test_evaluate import CHANNELS, DATASET, HEIGHT, NAMES, SIZE, WIDTH, configure, make
+from tests.test_evaluate import CHANNELS, DATASET, HEIGHT, NAMES, SIZE, WIDTH, make
 
 
 @pytest.fixture
@@ -39,28 +39,38 @@ def test_two_pictures_of_nobodys_software(project: Path) -> None:
             assert "Software" not in picture.info
 
 
-@pytest.mark.parametrize("labelled", [True, False])
-def test_examples_are_the_best_and_the_worst(labelled: bool) -> None:
+@pytest.mark.parametrize("files", [[], [f"{i % 3}/a_picture_{i:04}.jpeg" for i in range(40)]], ids=["", "files"])
+@pytest.mark.parametrize("labeled", [True, False])
+def test_examples_are_ranked_by_the_share_of_variance_lost(labeled: bool, files: list[str]) -> None:
     random = np.random.default_rng(0)
     images, labels = noisy_images(random, 40, SIZE)
+    images[4:8] = 128 + (images[4:8] - 128.0) / 20  # nearly of a single color
+    images[30] = 17
     errors = random.permutation(40) / 1000
-    of = Dataset(DATASET, NAMES if labelled else [])
+    of = DatasetInfo(DATASET, NAMES if labeled else [])
     autoencoder = random_autoencoder(random, SIZE)
-    figure = report.draw_examples(of, images, labels if labelled else None, autoencoder, errors, 3)
-    best, worst = ([label.get_text().split("\n") for label in axes.get_xticklabels()] for axes in figure.axes)
-    assert [error for _, error in best] == ["0.0000", "0.0010", "0.0020"]
-    assert [error for _, error in worst] == ["0.0390", "0.0380", "0.0370"]
-    indices = [int(np.flatnonzero(errors == rank / 1000)[0]) for rank in range(3)]
-    assert [name for name, _ in best] == [NAMES[labels[i]] if labelled else f"#{i}" for i in indices]
+    test = LabeledImages(images, labels if labeled else None)
+    figure = report.draw_examples(of, test, files, autoencoder, errors, 3)
+    lost = [errors[i] / (images[i] / 255).var(axis=(0, 1)).mean() for i in range(40) if i != 30]
+    order = np.delete(np.arange(40), 30)[np.argsort(lost)]
+    assert errors[order[0]] > errors.min() or errors[order[-1]] < errors.max(), "another order than by the error"
+    for axes, indices in zip(figure.axes, (order[:3], order[::-1][:3]), strict=True):
+        captions = [label.get_text().split("\n") for label in axes.get_xticklabels()]
+        for index, caption in zip(indices, captions, strict=True):
+            share = errors[index] / (images[index] / 255).var(axis=(0, 1)).mean()
+            name = [NAMES[labels[index]]] if labeled else [] if files else [f"#{index}"]
+            assert caption == [*name, *([f"…ure_{index:04}.jpeg"] if files else []), f"{share:.0%}"]
     sheet = figure.axes[0].images[0].get_array()
     assert sheet is not None
     assert sheet.shape[-1] == CHANNELS
-    np.testing.assert_allclose(sheet[:HEIGHT, :WIDTH], images[errors.argmin()] / 255)
+    np.testing.assert_allclose(sheet[:HEIGHT, :WIDTH], images[order[0]] / 255)
     assert DATASET in figure.get_suptitle()
+    images[:] = 17
+    assert "single color" in report.draw_examples(of, test, files, autoencoder, errors, 3).texts[0].get_text()
 
 
 def test_the_confusion_matrix_has_percentages_of_the_actual_class() -> None:
-    figure = report.draw_confusion(Dataset(DATASET, NAMES), np.array([[19, 1, 0], [5, 5, 0], [0, 0, 0]]))
+    figure = report.draw_confusion(DatasetInfo(DATASET, NAMES), np.array([[19, 1, 0], [5, 5, 0], [0, 0, 0]]), LIGHT)
     assert [text.get_text() for text in figure.axes[0].texts] == ["95", "5", "50", "50"]
     assert DATASET in figure.get_suptitle()
     assert "80.0 %" in figure.axes[0].get_title()
@@ -75,9 +85,11 @@ def test_any_number_of_classes(count: int, project: Path) -> None:
         assert max(picture.size) < 4000
 
 
-def test_refuses_more_examples_than_images(project: Path) -> None:
-    evaluated(project, test=12)
-    configure(project, "report", examples=13)
-    with pytest.raises(InputError, match=r"report.examples: expected at most 12, the test images, got 13"):
-        report.main()
-    assert not report.FOLDER.exists()
+def test_of_fewer_images_than_examples_all_are_shown(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluated(project, test=3)
+    capsys.readouterr()
+    report.main()
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "report: shows all test images (3), fewer than report.examples (4)"
+    assert last == "report: data/report/examples.png, confusion.png"
+    assert (report.FOLDER / "examples.png").exists()

@@ -11,34 +11,20 @@ import torch
 from PIL import Image
 from scipy.ndimage import median_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression
 
 from stages import restore
 from stages.shared.model.autoencoder import MODEL, Autoencoder
-from stages.shared.process.errors import InputError
+from stages.shared.runtime.errors import InputError
 from stages.shared.scores import restoration
+from stages.shared.training.build import make_trainer
 from stages.shared.training.noise import Noise
-from stages.shared.training.trainer import Trainer
 from tests.inputs import noisy_images, random_autoencoder, write_download
 
 SIZE = 12, 10, 3
-RECIPE: dict[str, Any] = {
-    "validation": 0,
-    "layers": [8],
-    "latent_size": 2,
-    "activation": "relu",
-    "epochs": 2,
-    "batch_size": 8,
-    "optimizer": "adam",
-    "learning_rate": 0.02,
-    "schedule": "constant",
-    "noise": 0.2,
-    "noise_kind": "gaussian",
-    "seed": 9,
-    "device": "auto",
-    "threads": 1,
-    "processes": 1,
-}
-PARAMS = {"kind": "gaussian", "amounts": [0.1, 0.4], "sample": 15, "tuned_on": 6, "seed": 4}
+PARAMS = {"kind": "gaussian", "amounts": [0.1, 0.4], "linear_up_to": 0, "sample": 15, "tuned_on": 6, "seed": 4}
+NETWORK = {"layers": [8], "latent_size": 3, "epochs": 2, "learning_rate": 0.01}
 
 
 @pytest.fixture
@@ -52,13 +38,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(folder: Path, recipe: dict[str, Any] = RECIPE, **p: Any) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """The stage's metrics and rows."""
-    random_autoencoder(np.random.default_rng(2), SIZE, training=recipe).write(folder / MODEL)
-    (folder / "params.yaml").write_text(json.dumps({"restore": PARAMS | p}))
+def run(folder: Path, **p: Any) -> list[dict[str, str]]:
+    """The stage's rows."""
+    random_autoencoder(np.random.default_rng(2), SIZE).write(folder / MODEL)
+    (folder / "params.yaml").write_text(json.dumps({"restore": PARAMS | NETWORK | p}))
     restore.main()
     with (restore.FOLDER / "noise.csv").open(newline="") as file:
-        return json.loads((restore.FOLDER / "metrics.json").read_text()), list(csv.DictReader(file))
+        return list(csv.DictReader(file))
 
 
 def chosen(folder: Path, amount: float) -> tuple[Any, Any]:
@@ -72,10 +58,10 @@ def chosen(folder: Path, amount: float) -> tuple[Any, Any]:
 
 
 def test_the_figures_are_scikit_images_of_the_networks_images(folder: Path) -> None:
-    metrics, rows = run(folder)
+    rows = run(folder)
     clean, noisy = chosen(folder, 0.4)
-    autoencoder = Autoencoder.read(folder / MODEL)
-    expected = {"noisy": noisy, "autoencoder": autoencoder.decode(autoencoder.encode(noisy))}
+    explored = Autoencoder.read(folder / MODEL)
+    expected = {"noisy": noisy, "the explorer's model": explored.decode(explored.encode(noisy))}
     for name, images in expected.items():
         (row,) = [row for row in rows if row["amount"] == "0.4" and row["method"] == name]
         similar = [
@@ -83,13 +69,14 @@ def test_the_figures_are_scikit_images_of_the_networks_images(folder: Path) -> N
         ]
         assert float(row["psnr_db"]) == pytest.approx(peak_signal_noise_ratio(clean, images, data_range=1), rel=1e-5)
         assert float(row["ssim"]) == pytest.approx(np.mean(similar), rel=1e-5)
-        assert metrics["amounts"]["0.4"][f"{name}_psnr_db"] == float(row["psnr_db"])
     with Image.open(restore.FOLDER / "restored.png") as picture:
         assert min(picture.size) > 300
 
 
-def test_a_filter_is_set_by_training_images_and_the_best_stands_beside_ours(folder: Path) -> None:
-    metrics, rows = run(folder, RECIPE | {"noise": 0})
+def test_a_filter_is_set_by_training_images_and_the_best_stands_beside_ours(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = run(folder)
     clean, noisy = chosen(folder, 0.4)
     size = int(float(next(row["setting"] for row in rows if (row["amount"], row["method"]) == ("0.4", "median"))))
     tuned_on = np.load(folder / "data/download/train_images.npy")[-6:] / np.float32(255)
@@ -106,34 +93,56 @@ def test_a_filter_is_set_by_training_images_and_the_best_stands_beside_ours(fold
     filters = {row["method"]: float(row["psnr_db"]) for row in rows if row["amount"] == "0.4" and row["setting"]}
     assert set(filters) == set(restoration.FILTERS)
     best = max(filters, key=lambda name: filters[name])
-    assert (metrics["amounts"]["0.4"]["filter"], metrics["amounts"]["0.4"]["best_filter_psnr_db"]) == (
-        best,
-        filters[best],
-    )
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("restore: noise of 0.4: noisy ")
+    assert f", {best} {filters[best]:.1f} dB, autoencoder " in line
 
 
-def test_a_network_trained_on_noise_is_held_against_the_same_without(folder: Path) -> None:
-    metrics, rows = run(folder)
+def test_an_autoencoder_is_trained_on_each_amount_of_the_noise(folder: Path) -> None:
+    rows = run(folder)
     images = np.load(folder / "data/download/train_images.npy")
-    recipe = {name: RECIPE[name] for name in RECIPE if name not in ("validation", "device", "threads", "processes")}
-    trainer = Trainer(images, **recipe | {"noise": 0}, device=torch.device("cpu"))
-    trainer.epoch()
-    trainer.epoch()
-    plain = trainer.autoencoder({})
+    for amount in (0.1, 0.4):
+        recipe = NETWORK | {"activation": "silu", "batch_size": 50, "optimizer": "adam", "schedule": "one-cycle"}
+        recipe |= {"noise": amount, "noise_kind": "gaussian", "seed": 4}
+        trainer = make_trainer(images, recipe, torch.device("cpu"))
+        trainer.fit()
+        ours = trainer.space.autoencoder({})
+        clean, noisy = chosen(folder, amount)
+        (row,) = [row for row in rows if row["amount"] == str(amount) and row["method"] == "autoencoder"]
+        error = np.square(ours.decode(ours.encode(noisy)) - clean).mean()
+        assert float(row["mse"]) == pytest.approx(error, rel=1e-4)
+
+
+def test_up_to_an_amount_the_autoencoder_is_the_best_linear_one(folder: Path) -> None:
+    """Here by NumPy's least squares, on the scores of scikit-learn's PCA."""
+    networks, rows = (run(folder, linear_up_to=up_to, latent_size=20) for up_to in (0, 0.1))
+    both = [[row["mse"] for row in each if row["method"] == "autoencoder"] for each in (networks, rows)]
+    assert both[0][0] != both[1][0]
+    assert both[0][1] == both[1][1]
+
+    images = np.load(folder / "data/download/train_images.npy") / np.float32(255)
+    noise = Noise("gaussian", 0.1, SIZE, 50, 4, torch.device("cpu"))
+    noise.draw(2)
+    given = noise.add(torch.tensor(images).flatten(1), noise.drawn).numpy()
+    pca = PCA(20, svd_solver="full").fit(images.reshape(50, -1))
+    fitted = LinearRegression().fit(pca.transform(given), pca.transform(images.reshape(50, -1)))
     clean, noisy = chosen(folder, 0.1)
-    error = np.square(plain.decode(plain.encode(noisy)) - clean).mean()
-    (row,) = [row for row in rows if row["amount"] == "0.1" and "without noise" in row["method"]]
-    assert float(row["mse"]) == pytest.approx(error, rel=1e-4)
-    assert metrics["trained_on_noise"] == 0.2
-    _, rows = run(folder, RECIPE | {"noise": 0})
-    assert not [row for row in rows if "without noise" in row["method"]]
+    restored = pca.inverse_transform(fitted.predict(pca.transform(noisy.reshape(15, -1)))).clip(0, 1)
+    assert float(both[1][0]) == pytest.approx(np.square(restored - clean.reshape(15, -1)).mean(), rel=1e-3)
+
+
+def test_one_training_image_and_more_latents_than_images_have_a_linear_autoencoder(folder: Path) -> None:
+    images = np.load(folder / "data/download/train_images.npy")
+    for few in (images[:1], images[:3]):
+        ours = restoration.fit_linear(few, lambda rows, number: rows, 500, 0)
+        assert np.abs(ours.decode(ours.encode(few)) * 255 - few).max() < 1
 
 
 def test_pictures_smaller_than_the_window_have_no_similarity_and_all_noise_no_class(folder: Path) -> None:
     small = np.full((2, 5, 5, 1), 0.5, np.float32)
-    assert restoration.score(small, small) == restoration.Score(0, None, None)
-    metrics, _ = run(folder, kind="square", amounts=[1.0], sample=10_000, tuned_on=10_000)
-    assert metrics["amounts"]["1"]["noisy_psnr_db"] < 10
+    assert restoration.score_restoration(small, small) == restoration.RestorationScore(0, None, None)
+    noisy, *_ = run(folder, kind="square", amounts=[1.0], sample=10_000, tuned_on=10_000)
+    assert float(noisy["psnr_db"]) < 10
 
 
 @pytest.mark.parametrize("wrong", [{"amounts": [0.0]}, {"amounts": []}, {"kind": "rain"}, {"amounts": [1.5]}])
@@ -141,8 +150,3 @@ def test_no_noise_and_unknown_noise_are_refused(folder: Path, wrong: dict[str, A
     with pytest.raises(InputError, match=rf"restore\.{next(iter(wrong))}"):
         run(folder, **wrong)
     assert not restore.FOLDER.exists()
-
-
-def test_a_model_file_without_its_recipe_is_named(folder: Path) -> None:
-    with pytest.raises(InputError, match="the params that it was trained with"):
-        run(folder, {"noise": 0.3})

@@ -12,17 +12,18 @@ from sklearn.metrics import average_precision_score
 
 from stages import search
 from stages.shared import arrays
-from stages.shared.images.dataset import Dataset, Labelled
+from stages.shared.images.dataset import DatasetInfo, LabeledImages
 from stages.shared.model.autoencoder import MODEL, Autoencoder
-from stages.shared.process.errors import InputError
+from stages.shared.runtime.errors import InputError
 from stages.shared.scores import retrieval as room
-from stages.shared.scores.retrieval import nearest_first, retrieval
+from stages.shared.scores.neighbors import nearest
+from stages.shared.scores.retrieval import retrieval
 from tests.inputs import noisy_images, random_autoencoder, write_download
 from tests.project import Project
 
 NAMES = ["coat", r"$\bag$", "sandal"]
 SIZE = HEIGHT, WIDTH, CHANNELS = 6, 5, 3
-Made = tuple[Labelled, Labelled]
+Made = tuple[LabeledImages, LabeledImages]
 
 
 def make(folder: Path, names: list[str] = NAMES, train: int = 90, test: int = 40, queries: int = 25) -> Made:
@@ -33,7 +34,7 @@ def make(folder: Path, names: list[str] = NAMES, train: int = 90, test: int = 40
     (folder / "data/train").mkdir(parents=True)
     random_autoencoder(random, SIZE).write(folder / MODEL)
     (folder / "params.yaml").write_text(json.dumps({"search": {"queries": queries, "seed": 3}}))
-    return Labelled(*splits[0]), Labelled(*splits[1])
+    return LabeledImages(*splits[0]), LabeledImages(*splits[1])
 
 
 @pytest.fixture
@@ -42,9 +43,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def metrics() -> dict[str, Any]:
-    value: dict[str, Any] = json.loads((search.FOLDER / "metrics.json").read_text())
-    return value
+def rows() -> dict[str, dict[str, str]]:
+    """Of the table, by method."""
+    with (search.FOLDER / "search.csv").open(newline="") as file:
+        return {row["method"]: row for row in csv.DictReader(file)}
 
 
 def ranking(known: np.ndarray, query: np.ndarray) -> list[int]:
@@ -65,38 +67,35 @@ def by_hand(known: Any, labels: Any, queries: Any, query_labels: Any, at: int) -
     return [float(np.mean(averages)), float(np.mean(precisions))]
 
 
-def test_figures_agree_with_their_definitions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_agree_with_their_definitions(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     train, test = make(folder)
     monkeypatch.setattr(room, "_DISTANCES", 7 * 90)  # queries in several blocks
     monkeypatch.setattr(arrays, "_BATCH_NUMBERS", 16 * HEIGHT * WIDTH * CHANNELS)  # and training images
     search.main()
-    got = metrics()
+    got = rows()
     queries = test[np.random.default_rng(3).permutation(40)[:25]]
     autoencoder = Autoencoder.read()
     codes: dict[str, list[Any]] = {
-        "": [autoencoder.encode(of.images) for of in (train, queries)],
-        "pixels_": [train.images, queries.images],
+        "autoencoder": [autoencoder.encode(of.images) for of in (train, queries)],
+        "pixels": [train.images, queries.images],
     }
-    for prefix, (known, asked) in codes.items():
+    for method, (known, asked) in codes.items():
         expected = by_hand(known, train.labels, asked, queries.labels, 10)
-        assert [got[f"{prefix}mean_average_precision"], got[f"{prefix}precision_at_10"]] == pytest.approx(expected)
-    assert got["queries"] == 25
-    assert (got["bytes"], got["pca_bytes"], got["pixels_bytes"]) == (8, 8, 90)
-    assert "precision_at_1" in got
-    assert "precision_at_100" not in got, "there are 90 training images"
-    with (search.FOLDER / "search.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["method"] for row in rows] == ["autoencoder", "pca", "pixels"]
-    assert [float(row["mean_average_precision"]) for row in rows] == [
-        got[f"{prefix}mean_average_precision"] for prefix in ("", "pca_", "pixels_")
-    ]
+        figures = [float(got[method][name]) for name in ("mean_average_precision", "precision_at_10")]
+        assert figures == pytest.approx(expected)
+    assert {method: int(row["bytes"]) for method, row in got.items()} == {"autoencoder": 8, "pca": 8, "pixels": 90}
+    assert "precision_at_1" in got["pca"]
+    assert "precision_at_100" not in got["pca"], "there are 90 training images"
+    assert "of 25 queries: autoencoder 0." in capsys.readouterr().out
 
 
 def test_of_equal_distances_the_earlier_is_nearer() -> None:
     known = np.array([[9], [5], [1], [5], [1]], np.uint8)  # from 3: 6 2 2 2 2
     labels = np.array([0, 0, 1, 1, 0], np.uint16)
     query = np.array([[3]], np.uint8)
-    assert nearest_first(known, query, 5).tolist() == [[1, 2, 3, 4, 0]]
+    assert nearest(known, query, 5).indices.tolist() == [[1, 2, 3, 4, 0]]
     found = retrieval(known, labels, query, np.array([1], np.uint16), [1, 3])
     assert found.precision == {1: 0, 3: pytest.approx(2 / 3)}
     assert found.average_precision == pytest.approx((1 / 2 + 2 / 3) / 2)
@@ -107,13 +106,13 @@ def test_of_equal_distances_the_earlier_is_nearer() -> None:
 def test_latents_far_from_zero_are_told_apart() -> None:
     """Where float32 squares would have lost all that differs."""
     known = np.array([[1e5], [1e5 + 0.25], [1e5 + 0.5]], np.float32)
-    assert nearest_first(known, known[1:2] + np.float32(0.0625), 2).tolist() == [[1, 2]]
+    assert nearest(known, known[1:2] + np.float32(0.0625), 2).indices.tolist() == [[1, 2]]
 
 
 def test_the_picture_frames_what_is_of_another_class(folder: Path) -> None:
     train, test = make(folder)
-    of, autoencoder = Dataset.read(), Autoencoder.read()
-    found = search.indexes(autoencoder, train.images, test.images, 0)
+    of, autoencoder = DatasetInfo.read(), Autoencoder.read()
+    found = search.make_indexes(autoencoder, train.images, test.images, 0)
     figure = search.draw_hits(of, found, train, test)
     query, *others = figure.axes
     assert [label.get_text() for label in query.get_yticklabels()] == NAMES
@@ -135,9 +134,7 @@ def test_the_picture_frames_what_is_of_another_class(folder: Path) -> None:
 def test_any_number_of_classes_and_images(count: int, train: int, folder: Path) -> None:
     make(folder, [f"class number {label}" for label in range(count)], train=train, queries=2000)
     search.main()
-    got = metrics()
-    assert got["queries"] == 40
-    assert ("mean_average_precision" in got) == ("pixels_precision_at_1" in got) == (count > 1)
+    assert bool(rows()) == (count > 1)
     with Image.open(search.FOLDER / "search.png") as picture:
         assert 300 < picture.width < 4000
 
@@ -149,8 +146,8 @@ def test_refuses_in_words(folder: Path) -> None:
     assert not search.FOLDER.exists()
 
 
-def test_dvc_runs_it_and_draws_its_plot(project: Project) -> None:
-    assert project.repro("uses/dvc.yaml:search") == {"search"}
+def test_dvc_runs_it_and_draws_its_plot(used: Project, tmp_path: Path) -> None:
+    project = used.copy(tmp_path / "project")
     first = project.contents("data/search")
     assert project.repro("uses/dvc.yaml:search") == set()
     project.edit({"search": {"seed": 1}})

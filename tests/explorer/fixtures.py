@@ -1,0 +1,111 @@
+"""What the explorer's tests share: runs of the real stage on made-up inputs, and browsers to open their pages in."""
+
+import hashlib
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.explorer.browsers import READY, Explorer, Opener, chromium, firefox, need
+from tests.explorer.made import Made, make
+from tests.project import Project, made_once
+
+Open = Callable[..., Explorer]
+
+
+def text(explorer: Explorer, selector: str) -> str:
+    found: str = explorer.get("s => document.querySelector(s).innerText", selector)
+    return found
+
+
+def points_in(explorer: Explorer, selector: str) -> list[int]:
+    found: list[int] = explorer.get(
+        "s => [...document.querySelectorAll(s + ' button')].map(b => +b.dataset.point)", selector
+    )
+    return found
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[..., Made]:
+    """Runs the stage, once for each set of options and all workers."""
+
+    def get(**options: Any) -> Made:
+        def build(root: Path) -> None:
+            of = make(root, **options)
+            Project(root).play("explore")
+            (root / "made.pickle").write_bytes(pickle.dumps(of))
+
+        name = hashlib.sha256(repr(sorted(options.items())).encode()).hexdigest()
+        root = made_once(f"explore-{name[:8]}", build, tmp_path_factory, worker_id).root
+        found: Made = pickle.loads((root / "made.pickle").read_bytes())
+        return replace(found, root=root)
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def run(made: Callable[..., Made]) -> Made:
+    """The run that most tests look at: 200 points, 3 dimensions, ReLU, 4 epochs."""
+    return made()
+
+
+@dataclass
+class Tabs:
+    """A browser's tabs in one test after the other."""
+
+    name: str
+    open_tab: Opener
+    opened: list[tuple[Any, Explorer]] = field(default_factory=list)
+    used: tuple[Any, Explorer] | None = None  # the last test's, in front
+
+    def visit(self, made: Made, fragment: str = "", width: int = 1280, height: int = 900, **options: Any) -> Explorer:
+        """The page of a run. A load takes most of a second: a test's first visit has the tab of the one before."""
+        kind = made.page, *options.items()
+        used, self.used = self.used, None
+        if used and used[0] == kind:
+            explorer = used[1]
+            explorer.resize(width, height)
+            explorer.fresh(fragment)
+        else:
+            if used:
+                used[1].tab.close()
+            explorer = Explorer(self.open_tab(made.page.as_uri() + fragment, width, height, **options), self.name)
+            explorer.wait(READY)
+            assert explorer.get("document.getElementById('problem').textContent") == ""
+            explorer.settle()
+        self.opened.append((kind, explorer))
+        return explorer
+
+    def leave(self) -> None:
+        """Keep the tab in front for the next test: a browser draws no other."""
+        if self.opened:
+            *others, self.used = self.opened
+            self.opened = []
+            for _, explorer in others:
+                explorer.tab.close()
+
+
+BROWSERS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("chromium", "firefox")]
+
+# For a test of what the page computes and says, which is the same in each browser
+one_browser = pytest.mark.parametrize("tabs", BROWSERS[:1], indirect=True)
+
+
+@pytest.fixture(scope="session", params=BROWSERS)  # in one worker each
+def tabs(request: pytest.FixtureRequest) -> Iterator[Tabs]:
+    need(request.param)
+    if request.param == "chromium":
+        yield Tabs(request.param, chromium(request.getfixturevalue("browser")))
+    else:
+        with firefox() as open_tab:
+            yield Tabs(request.param, open_tab)
+
+
+@pytest.fixture
+def visit(tabs: Tabs, run: Made) -> Iterator[Open]:
+    """Opens the page of a run (the usual one where none is given)."""
+    yield lambda made=run, **options: tabs.visit(made, **options)
+    tabs.leave()
