@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import data as data_module
 from benchmarks.growth import growth
-from benchmarks.measure import machine
+from benchmarks.measure import machine, merge
 from benchmarks.pictures import pictures
 from benchmarks.pipeline import pipeline
 from benchmarks.throughput import throughput
@@ -46,25 +46,27 @@ def main() -> None:
 
     gpu = "" if device.type == "cuda" else UNMEASURED
     introduction = INTRODUCTION.format(images=len(data.train_images), dataset=data.dataset, gpu=gpu)
-    sections = [introduction + machine(device)]
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    target = arguments.output / "benchmarks.md"
     for name in arguments.only or parts:
         title, work = parts[name]
         print(f"{title} …", flush=True)
-        sections.append(f"## {title}\n\n{work()}")
-        print(sections[-1], end="\n\n", flush=True)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    target = arguments.output / "benchmarks.md"
-    target.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+        section = work()
+        print(section, end="\n\n", flush=True)
+        page = target.read_text(encoding="utf-8") if target.exists() else ""
+        target.write_text(merge(page, introduction + machine(device), {title: section}), encoding="utf-8")
     print(f"written to {target}")
 
 
 INTRODUCTION = """# Benchmarks
 
-Made by `make bench`, on {images:,} training images of {dataset}. Compare times within one run only: machines are noisy.
+See how fast the project trains, reads pictures and runs its stages, and how time and memory grow with the data.
+`make bench` measures the sections up to *Growth* on your machine, and `python -m benchmarks --only throughput` measures
+one section. The data are the {images:,} training images of {dataset}. Compare times only within a section, because the
+speed of the machine varies. The *tutorial* is a plain PyTorch training with a DataLoader (`benchmarks/baseline.py`).
 {gpu}
 """
-UNMEASURED = """The GPU path, which captures the whole training step in a CUDA graph, is unmeasured: this machine has no
-such device, and that path has not even run here. `make bench` on one that has it gives the figures.
+UNMEASURED = """The GPU code has never run, because no GPU was available. It captures a training step in a CUDA graph.
 """
 
 if __name__ == "__main__":

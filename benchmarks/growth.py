@@ -14,15 +14,19 @@ if TYPE_CHECKING:
     import torch
 
 RECIPE: dict[str, Any] = {
+    "recipe": "pixels",
+    "validation": 0,
     "layers": [128, 64, 12],
     "latent_size": 3,
     "activation": "relu",
     "epochs": 1,
     "batch_size": 64,
+    "loss": "mse",
     "optimizer": "adam",
     "learning_rate": 0.005,
     "schedule": "constant",
-    "shuffle": "full",
+    "noise": 0,
+    "noise_kind": "gaussian",
     "processes": 1,
     "seed": 0,
 }
@@ -55,14 +59,14 @@ def measure(path: str, images: int, recipe: dict[str, Any], device: str, threads
 
     from benchmarks.measure import seconds
     from stages.shared.formats import read_array
-    from stages.train import Params, choose_device, train
+    from stages.train import choose_device, train
 
     on = choose_device(device)
     before = peak()
-    p = Params.model_validate(recipe | {"device": device, "threads": threads})
+    training = recipe | {"device": device, "threads": threads}
     data = read_array(Path(path), "uint8", (None, None, None, None))[:images]
     with TemporaryDirectory() as folder:
-        taken = seconds(lambda: train(p, data, data[: images // 6], on, Path(folder)), on)
+        taken = seconds(lambda: train(training, data, data[: images // 6], on, Path(folder)), on)
     on_device = torch.cuda.max_memory_allocated() if on.type == "cuda" else 0
     return {
         "seconds": taken,
@@ -111,9 +115,14 @@ def growth(data: Data, device: "torch.device", threads: int, picture: Path) -> s
         for axis, by_value in runs.items()
         for value, run in by_value.items()
     ]
-    header = ["axis", "value", "s", "peak MiB over torch imported", "the images, MiB"]
+    header = ["varied setting", "value", "s", "peak MiB, in addition to `import torch`", "size of the images, MiB"]
     header += ["peak MiB on the device"] if device.type == "cuda" else []
-    return table(header, rows)
+    introduction = (
+        "Each row measures one training with the recipe `pixels`, in its own process. One setting varies. The others "
+        f"are 6,000 images ({IMAGES:,} in the rows for the batch size), 1 epoch, batch size 64, and a first layer of "
+        "width 128. Some rows have the same settings; their times differ because the speed of the machine varies."
+    )
+    return f"{introduction}\n\n{table(header, rows)}"
 
 
 def _draw(runs: dict[str, dict[int, Run]], dataset: str, picture: Path) -> None:

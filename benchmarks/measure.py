@@ -43,7 +43,7 @@ def _start_children_as_the_platform_does() -> None:
 
 
 @contextmanager
-def apart(make: Callable[..., Callable[[], float]], *arguments: Any) -> Iterator[Callable[[], float]]:
+def in_subprocess(make: Callable[..., Callable[[], float]], *arguments: Any) -> Iterator[Callable[[], float]]:
     """What `make(*arguments)` gives, made and called in a process of its own."""
     with one_process() as process:
         process.submit(_Made.make, make, *arguments).result()
@@ -104,3 +104,13 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+def merge(page: str, introduction: str, sections: Mapping[str, str]) -> str:
+    """A Markdown page with a new introduction and these sections, by title; its other sections stay where they are."""
+    _, *others = f"\n{page}".split("\n## ")
+    kept = {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in others}
+    return (
+        "\n\n".join([introduction, *(f"## {title}\n\n{text}" for title, text in (kept | dict(sections)).items())])
+        + "\n"
+    )

@@ -1,7 +1,7 @@
 """Growth beyond memory: every stage on more images than its memory holds, the page cache cold.
 
 `python -m benchmarks.memory` needs the right to make memory control groups of version 1 (root), and 15 GB of disk.
-Each stage runs in a group that holds a GiB beside what PyTorch itself takes; the figures are the kernel's. The grey
+Each stage runs in a group that holds a GiB beside what PyTorch itself takes; the figures are the kernel's. The gray
 images are drawn by `download` itself, the colored ones are JPEGs in a folder of class folders.
 """
 
@@ -22,7 +22,8 @@ import yaml
 from PIL import Image
 
 from benchmarks.measure import table
-from stages.shared.images.garments import GARMENTS, drawn
+from stages.shared.images.synthetic import GARMENTS, generate_garments
+from tests.project import merge
 
 ROOT = Path(__file__).parent.parent
 GROUPS = Path("/sys/fs/cgroup/memory")
@@ -30,14 +31,14 @@ BEYOND = 2**30
 # In turn, and what else of its params is changed.
 STAGES: list[tuple[str, dict[str, Any]]] = [
     ("download", {}),
-    ("train", {"shuffle": "full"}),
-    ("train", {"shuffle": "blocks"}),
+    ("train", {"recipe": "pixels"}),
+    ("train", {"recipe": "components"}),
     *((stage, {}) for stage in ("render", "extract", "plot", "evaluate", "report", "explore")),
     ("evaluate", {"sample": 10_000}),
 ]
 # Train and test images, the pixels of a side, and params that differ from the defaults.
 SETS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
-    "2,000,000 of 28 x 28, grey": (1_900_000, 100_000, 28, {"batch_size": 256, "epochs": 1}),
+    "2,000,000 of 28 x 28, gray": (1_900_000, 100_000, 28, {"batch_size": 256, "epochs": 1}),
     "200,000 of 128 x 128, RGB": (190_000, 10_000, 128, {"batch_size": 256, "epochs": 1, "layers": [16, 12]}),
 }
 ENDINGS = (".npy", ".jpg")  # of what is large
@@ -47,7 +48,7 @@ def describe_drawn(root: Path, train: int, test: int) -> str:
     """The source of so many garments that `download` draws."""
     known = yaml.safe_load((ROOT / "data/synthetic.yaml").read_text())
     drawn = {"train_images": train, "test_images": test, "seed": 0}
-    (root / "drawn.yaml").write_text(yaml.safe_dump(known | {"drawn": drawn}))
+    (root / "drawn.yaml").write_text(yaml.safe_dump(known | {"synthetic": drawn}))
     return "drawn.yaml"
 
 
@@ -69,7 +70,7 @@ def _write_part(folder: Path, start: int, stop: int, side: int) -> None:
     random = np.random.default_rng([start, len(folder.name)])
     names = [name.replace("/", " ") for name in GARMENTS]
     for number, (image, label) in zip(
-        range(start, stop), drawn(stop - start, int(random.integers(2**31))), strict=True
+        range(start, stop), generate_garments(stop - start, int(random.integers(2**31))), strict=True
     ):
         large = Image.fromarray(image[..., 0]).resize((side, side), Image.Resampling.BILINEAR)
         ground, ink = (tuple(random.integers(low, low + 64, size=3).tolist()) for low in (0, 192))
@@ -147,7 +148,7 @@ def measure(
     source = describe_drawn(root, train, test) if side == 28 else write_pictures(root, train, test, side)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["download"] |= {"source": source, "height": side, "width": side}
-    params["train"] |= recipe
+    params["train"] = merge(params["train"], {"pixels": recipe})
     own = run([sys.executable, "-c", "import torch"], root, 4 * BEYOND)[2]
     print(f"PyTorch alone {own / 2**20:.0f} MiB", flush=True)
     for stage, changes in STAGES:

@@ -24,50 +24,41 @@ def measure(seconds: float) -> None:
     import numpy as np
     import torch
 
-    from stages.shared.training.group import joined, local
-    from stages.shared.training.trainer import Trainer
+    from benchmarks.growth import RECIPE
+    from stages.shared.training.build import make_trainer
+    from stages.shared.training.distributed import init_process_group, local_rank_and_size
 
     cpu = torch.device("cpu")
-    torch.set_num_threads(2 // local()[1])
+    torch.set_num_threads(2 // local_rank_and_size()[1])
     images = np.random.default_rng(0).integers(256, size=(IMAGES, 28, 28, 1)).astype(np.uint8)
     rates = []
-    with joined(cpu) as group:
+    with init_process_group(cpu) as group:
         for width in WIDTHS:
             for batch_size in BATCHES:
-                trainer = Trainer(
-                    images,
-                    layers=[width, 64, 12],
-                    latent_size=3,
-                    activation="relu",
-                    epochs=1000,
-                    batch_size=batch_size,
-                    optimizer="adam",
-                    learning_rate=0.001,
-                    schedule="constant",
-                    seed=0,
-                    device=cpu,
-                    group=group,
-                )
-                trainer.epoch(lambda batches: batches[:4])  # to warm up
+                recipe = RECIPE | {"layers": [width, 64, 12], "batch_size": batch_size}
+                trainer = make_trainer(images, recipe, cpu, group)
+                batches = list(trainer.batches())
+                for batch in batches[:4]:  # to warm up
+                    trainer.train_batch(batch)
                 start, done = time.perf_counter(), 0
-                while group.share(time.perf_counter() - start < seconds):
-                    count = max(1, 4096 // batch_size)
-                    trainer.epoch(lambda batches, count=count: batches[:count])  # type: ignore[misc]
-                    done += count * batch_size
+                while group.broadcast(time.perf_counter() - start < seconds):
+                    with trainer.no_grad():
+                        for batch in batches[: max(1, 4096 // batch_size)]:
+                            trainer.train_batch(batch)
+                            done += batch_size
                 rates.append(done / (time.perf_counter() - start))
-        if group.first:
+        if group.is_rank_zero:
             print(json.dumps(rates))
 
 
 def run(processes: int, seconds: float) -> list[float]:
-    """Images a second; one process has its threads wait as `train` does on free cores (shared/process/waiting.py)."""
+    """Images a second."""
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
     command = [sys.executable, "-m", *(launcher if processes > 1 else [])]
-    waiting = {"OMP_NUM_THREADS": "1"} if processes > 1 else {"OMP_PROC_BIND": "true"}
     result = subprocess.run(
         [*command, "benchmarks.processes", "--seconds", str(seconds), "--measure"],
         cwd=Path(__file__).parent.parent,
-        env=os.environ | waiting,
+        env=os.environ | ({"OMP_NUM_THREADS": "1"} if processes > 1 else {}),
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -20,15 +20,15 @@ import numpy as np
 import torch
 import yaml
 
-from benchmarks.data import Data, load
+from benchmarks.data import Data, command, load, recipe
 from benchmarks.measure import machine, table
 from stages import evaluate
-from stages.shared.images.dataset import Labelled
+from stages.shared.images.dataset import LabeledImages
 from stages.shared.model.autoencoder import Autoencoder
-from stages.shared.training.trainer import Trainer
+from stages.shared.training.build import make_trainer
 
 ROOT = Path(__file__).parent.parent
-HELD_OUT = 5_000
+HELD_OUT, TRAINED_ON = 5_000, 55_000
 SEEDS = range(3)
 CYCLE: dict[str, Any] = {"schedule": "one-cycle"}
 SMOOTH = CYCLE | {"activation": "silu"}
@@ -59,44 +59,33 @@ def data() -> Data:
 def train(changes: dict[str, Any], seed: int) -> tuple[Autoencoder, float, float]:
     """The autoencoder, its loss on the images held out, and the seconds of one core."""
     torch.set_num_threads(1)
-    recipe = yaml.safe_load((ROOT / "params.yaml").read_text())["train"] | changes | {"seed": seed}
-    for name in ("device", "threads", "processes", "validation"):
-        del recipe[name]
+    training = recipe(changes | {"seed": seed})
     images, start = data().train_images, time.process_time()
-    trainer = Trainer(images[:-HELD_OUT], **recipe, device=torch.device("cpu"))
-    for _ in range(recipe["epochs"]):
-        trainer.epoch()
+    trainer = make_trainer(images[:-HELD_OUT], training, torch.device("cpu"))
+    trainer.fit()
     taken = time.process_time() - start
-    return trainer.autoencoder(recipe), trainer.test(images[-HELD_OUT:]), taken
+    return trainer.space.autoencoder(training), trainer.space.evaluate(images[-HELD_OUT:]), taken
 
 
 def judge(autoencoder: Autoencoder, refined: bool) -> list[evaluate.Scores]:
     """What `evaluate` says of it on the test images; once more with refined latents where they are asked for."""
     of = data()
-    train_set = Labelled(of.train_images[:-HELD_OUT], of.train_labels[:-HELD_OUT])
-    test = Labelled(of.test_images, of.test_labels)
+    train_set = LabeledImages(of.train_images[:-HELD_OUT], of.train_labels[:-HELD_OUT])
+    test = LabeledImages(of.test_images, of.test_labels)
     defaults = yaml.safe_load((ROOT / "params.yaml").read_text())["evaluate"]
     p = evaluate.Params.model_validate(defaults | {"refine": REFINED})
-    latents = evaluate.Latents.of(autoencoder, train_set, test)
+    latents = evaluate.SplitLatents.of(autoencoder, train_set, test)
     found = [latents, latents.refined(p, autoencoder, test.images)] if refined else [latents]
     sample = evaluate.Sample.draw(p, test.images)
-    return [evaluate.score(p, autoencoder, train_set, test, sample, each, len(of.classes)) for each in found]
+    return [evaluate.compute_scores(p, autoencoder, train_set, test, sample, each, len(of.classes)) for each in found]
 
 
 def products(changes: dict[str, Any]) -> int:
-    """Multiplications and additions of a whole training, but for what all have in common."""
-    recipe = yaml.safe_load((ROOT / "params.yaml").read_text())["train"] | changes
-    widths = [784, *recipe["layers"], recipe["latent_size"]]
-    return int(sum(a * b for a, b in pairwise(widths)) * recipe["epochs"])
-
-
-def command(changes: dict[str, Any]) -> str:
-    """The line that trains so."""
-    settings = [
-        f"-S 'train.{name}={value}'" if name == "layers" else f"-S train.{name}={value}"
-        for name, value in changes.items()
-    ]
-    return f"`{' '.join(['dvc exp run', *settings])}`"
+    """Multiplications and additions of a whole training, but for what all have in common, and without PCA."""
+    training = recipe(changes)
+    widths = [training.get("components", 784), *training["layers"], training["latent_size"]]
+    images = training["steps"] * training["batch_size"] if "steps" in training else TRAINED_ON * training["epochs"]
+    return int(sum(a * b for a, b in pairwise(widths)) * images)
 
 
 def mean(values: Sequence[float], digits: int) -> str:
@@ -137,7 +126,7 @@ def main() -> None:
                 chosen.append((candidates[place], [run.result() for run in judged]))
     rows = []
     for changes, by_seed in chosen:
-        for kind, scores in zip(["", ", each test latent refined"], zip(*by_seed, strict=True), strict=False):
+        for kind, scores in zip(["", ", with latent optimization"], zip(*by_seed, strict=True), strict=False):
             rows.append(
                 [
                     command(changes) + kind,
@@ -152,21 +141,25 @@ def main() -> None:
         "# Recipes",
         INTRODUCTION.format(dataset=data().dataset),
         machine(torch.device("cpu")),
-        table(["what to run", "products", "validation MSE, by seed", "mean", "s of a core"], held_out),
+        table(["command", "cost", "validation MSE by seed", "mean", "CPU seconds"], held_out),
         CHOSEN,
-        table(["what to run", "products", "test MSE", "10-NN accuracy", "trustworthiness"], rows),
+        table(["command", "cost", "test MSE", "10-NN accuracy", "trustworthiness"], rows),
         (ROOT / "benchmarks/recipes.md").read_text(encoding="utf-8"),
     ]
     (ROOT / "docs/recipes.md").write_text("\n\n".join(part.strip() for part in text) + "\n", encoding="utf-8")
 
 
-INTRODUCTION = """Made by `python -m benchmarks.recipes`: what a few settings give on {dataset} with three latents.
-Each is trained on the first 55,000 training images with seeds 0, 1 and 2 on one thread, and its loss taken on the other
-5,000 (`train.validation: 5000`). What a line does not name is as in `params.yaml`; the products are multiplications and
-additions of the whole training, relative to the default's. Compare times within this table only.
+INTRODUCTION = """
+Choose settings for {dataset} with three latents, by cost and error. `python -m benchmarks.recipes` made this page.
+Each row is trained on the first 55,000 training images with seeds 0, 1 and 2 on one thread, and validated on the other
+5,000 (`train.validation: 5000`). Params that a row does not name have their values from `params.yaml`. *Cost* is the
+number of multiplications and additions of a training, divided by the same number for the default. Compare times only
+within this table.
 """
-CHOSEN = """Of those that cost about as much, the one with the least validation loss was chosen; it alone, and the
-default, met the 10,000 test images, once. The mean of the seeds, ± half the way from the least to the greatest:
+CHOSEN = """
+There are three budgets: a cost of about 1, 5 and 25. For each budget, the candidate with the least validation loss was
+chosen. Only the chosen candidates and the default were evaluated on the 10,000 test images. The table has means over
+the seeds ± half of their range:
 """
 
 if __name__ == "__main__":
