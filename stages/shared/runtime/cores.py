@@ -18,12 +18,12 @@ class Cores:
         before, self._clocks = self._clocks, self._read()
         return (self._clocks[1] - before[1]) / (self._clocks[0] - before[0])
 
-    def report_busy(self) -> None:
-        """Print a message that the cores are busy, the first time it is called."""
+    def report_busy(self, effect: str) -> None:
+        """Print that the cores are busy, and the effect, the first time it is called."""
         from tqdm import tqdm
 
         if not self._is_reported:
-            tqdm.write(f"{self.stage}: the cores are busy, so one thread trains; the result is identical")
+            tqdm.write(f"{self.stage}: the cores are busy, {effect}")
             self._is_reported = True
 
     def _read(self) -> tuple[float, float]:

@@ -22,13 +22,16 @@ def adapt(trainer: "Trainer", held_out: Uint8 | None, cores: Cores | None) -> No
     """
     if cores is None or trainer.threads == 1 or trainer.group.size > 1 or trainer.space.device.type != "cpu":
         return
-    busy = cores.free() < trainer.threads - _BUSY
-    if busy and trainer.is_same_on_one is None:
+    torch.set_num_threads(trainer.threads)
+    if cores.free() >= trainer.threads - _BUSY:
+        return
+    if trainer.is_same_on_one is None:
         trainer.is_same_on_one = _same_on_one(trainer, held_out)
-    one = busy and trainer.is_same_on_one
-    torch.set_num_threads(1 if one else trainer.threads)
-    if one:
-        cores.report_busy()
+    if trainer.is_same_on_one:
+        torch.set_num_threads(1)
+        cores.report_busy("so one thread trains; the result is identical")
+    else:
+        cores.report_busy("which slows training; one thread would be faster, but changes the last digits of the result")
 
 
 def _same_on_one(trainer: "Trainer", held_out: Uint8 | None) -> bool:
@@ -36,6 +39,8 @@ def _same_on_one(trainer: "Trainer", held_out: Uint8 | None) -> bool:
 
     This depends on how the library splits matrix products of these shapes. At the end, PyTorch uses all threads again.
     """
+    if trainer.transform:
+        trainer.transform.draw(trainer.steps_done)
     results = []
     for threads in 1, trainer.threads:
         torch.set_num_threads(threads)
