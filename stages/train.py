@@ -93,6 +93,7 @@ class Components(params.Section):
     steps: int = Field(ge=1, le=100_000_000)
     batch_size: int = Field(ge=1)
     sign_flips: int = Field(ge=0)
+    mirror_up_to: int = Field(ge=0)
     optimizer: Annotated[str, params.OneOf(_optimizers)]
     learning_rate: float = Field(gt=0, le=1000)
     schedule: Annotated[str, params.OneOf(_schedules)]
@@ -256,6 +257,11 @@ def train(
             "one; train.recipe: components is faster"
         )
     trainer = make_trainer(train_images, training, device, group, from_disk=from_disk)
+    if getattr(trainer.space, "mirrored", False) and group.is_rank_zero:
+        print(
+            "train: also trains on the images' mirror images, which lower PCA's error on held-out images; "
+            "train.components.mirror_up_to: 0 leaves them out"
+        )
     size = len(trainer.kept) * sum(4 * weights.numel() for weights in trainer.space.network.parameters())
     if size > WARN_BYTES and group.is_rank_zero:
         print(

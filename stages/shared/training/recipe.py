@@ -15,6 +15,7 @@ class Recipe:
     components: number of principal components; None: train on pixels.
     scale: mean standard deviation of the first `latent_size` component scores.
     sign_flips: with this number of training images, half of each batch gets random signs.
+    mirror_up_to: number of training images up to which their mirror images are used too, if they help.
     """
 
     layers: Sequence[int]
@@ -34,6 +35,7 @@ class Recipe:
     components: int | None = None
     scale: float = 1
     sign_flips: int = 0
+    mirror_up_to: int = 0
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> "Recipe":

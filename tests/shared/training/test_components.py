@@ -22,6 +22,7 @@ from stages.shared.model.operations import KINDS, apply
 from stages.shared.model.pca import Pca
 from stages.shared.runtime.errors import InputError
 from stages.shared.training.build import make_trainer
+from stages.shared.training.components import mirrors_help, with_mirrors
 from stages.shared.training.store import CheckpointStore
 from stages.train import Choice, Params
 from tests.explorer.fixtures import Open
@@ -170,7 +171,7 @@ def test_the_components_never_see_what_is_held_out(tmp_path: Path) -> None:
     images[-20:] = 255 - images[-20:]
     project = give(tmp_path, images, pictures(20, 1), validation=20, checkpoints=1, components={"steps": 20})
     project.play("train")
-    expected = Pca.fit(images[:-20], 48, SECTIONS["train"]["seed"]).components
+    expected = Pca.fit(with_mirrors(images[:-20]), 48, SECTIONS["train"]["seed"]).components
     found = model(project).components
     assert found is not None
     np.testing.assert_allclose(found / 6, expected, atol=1e-6)
@@ -272,7 +273,7 @@ def test_what_does_not_suit_is_refused_in_a_line(changes: dict[str, Any], messag
 
 
 def test_sign_flips_fade_with_the_number_of_images_and_change_signs_alone() -> None:
-    training = Choice("components", "").flatten(Params.model_validate(SECTIONS["train"]))
+    training = Choice("components", "").flatten(Params.model_validate(SECTIONS["train"])) | {"mirror_up_to": 0}
     shares = []
     for count in (40, 800, 3000):
         trainer = make_trainer(pictures(count), training, CPU)
@@ -286,6 +287,33 @@ def test_sign_flips_fade_with_the_number_of_images_and_change_signs_alone() -> N
         shares.append(int((flipped < 0).any(dim=1).sum()))
     assert shares == [61, 32, 13]  # 64 * 800 / (800 + count)
     assert make_trainer(pictures(40), training | {"sign_flips": 0}, CPU).transform is None
+
+
+def test_mirror_images_are_used_for_few_images_that_pca_represents_better_with_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anywhere = pictures(60)
+    always_left = np.where(np.arange(12)[:, None] < 6, anywhere, 30).astype(np.uint8)
+    assert mirrors_help(anywhere, 2, 0)
+    assert not mirrors_help(always_left, 2, 0)
+
+    training = Choice("components", "").flatten(Params.model_validate(merge(SECTIONS["train"], SMALL)))
+    with_and_without = [
+        (anywhere, {}, 120),
+        (anywhere, {"mirror_up_to": 60}, 120),
+        (anywhere, {"mirror_up_to": 59}, 60),
+        (always_left, {}, 60),
+        (anywhere[:3], {}, 3),
+    ]
+    for images, changes, rows in with_and_without:
+        assert len(make_trainer(images, training | changes, CPU).rows) == rows
+    plain, exchanged = (make_trainer(images, training, CPU).rows.abs() for images in (anywhere, anywhere[:, :, ::-1]))
+    np.testing.assert_allclose(exchanged[:60], plain[60:], atol=1e-4)
+    np.testing.assert_allclose(exchanged[60:], plain[:60], atol=1e-4)
+
+    for images, said in (anywhere, True), (always_left, False):
+        give(tmp_path / str(said), images, pictures(20, 1), components={"steps": 20}).play("train")
+        assert ("train: also trains on the images' mirror images" in capsys.readouterr().out) is said
 
 
 @pytest.mark.parametrize("scale", [1, 4])
