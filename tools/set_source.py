@@ -1,7 +1,7 @@
 """Set `download.source` in params.yaml (`make repro SOURCE=…`), and check the params that DVC uses in paths.
 
-No other line is changed. Without an argument, it only checks: DVC uses three params in paths, and if such a file is
-missing, DVC's error doesn't name the param.
+No other line is changed, and a change is printed. Without an argument, it only checks: DVC uses three params in paths,
+and if such a file is missing, DVC's error doesn't name the param.
 """
 
 import json
@@ -57,10 +57,13 @@ def main() -> None:
             expected = "a folder of pictures, or a file such as data/digits.yaml"
             sys.exit(f"SOURCE: expected {expected}, got {sys.argv[1]}: not found")
         value = written(sys.argv[1])
-        text, count = re.subn(r"(?m)^(  source:).*$", lambda match: f"{match[1]} {value}", text)
-        if count != 1:
-            sys.exit(f"{PARAMS}: expected one line `  source: …`, got {count}; edit download.source yourself")
-        PARAMS.write_text(text, encoding="utf-8")
+        before = re.findall(r"(?m)^  source: *(.*)$", text)
+        if len(before) != 1:
+            sys.exit(f"{PARAMS}: expected one line `  source: …`, got {len(before)}; edit download.source yourself")
+        if before[0] != value:
+            text = re.sub(r"(?m)^(  source:).*$", lambda match: f"{match[1]} {value}", text)
+            PARAMS.write_text(text, encoding="utf-8")
+            print(f"{PARAMS}: download.source is now {value} (before: {before[0] or 'empty'})", flush=True)
     try:
         found = wrong(yaml.safe_load(text))
     except (yaml.YAMLError, KeyError, TypeError):

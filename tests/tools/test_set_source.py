@@ -27,11 +27,17 @@ def folder(tmp_path: Path) -> Path:
 def test_any_path(name: str, folder: Path) -> None:
     before = (folder / "params.yaml").read_text().splitlines()
     (folder / name).mkdir()
-    assert choose(folder, f"./{name}").returncode == 0
+    said = choose(folder, f"./{name}")
+    assert said.returncode == 0
     after = (folder / "params.yaml").read_text().splitlines()
     assert yaml.safe_load("\n".join(after))["download"]["source"] == name, "no git: all of the folder travels"
     assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
-    choose(folder, "data/fashion-mnist.yaml")
+    (line,) = [line for line in after if line not in before]
+    told = "params.yaml: download.source is now"
+    value = line.removeprefix("  source: ")
+    assert said.stdout.splitlines() == [f"{told} {value} (before: data/fashion-mnist.yaml)"]
+    assert choose(folder, f"./{name}").stdout == "", "nothing has changed"
+    assert choose(folder, "data/fashion-mnist.yaml").stdout == f"{told} data/fashion-mnist.yaml (before: {value})\n"
     assert (folder / "params.yaml").read_text().splitlines() == before
 
 
