@@ -38,6 +38,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any network trains for long enough to be used without a comparison."""
+    monkeypatch.setattr(restore, "ENOUGH_STEPS", 0)
+
+
 def run(folder: Path, **p: Any) -> list[dict[str, str]]:
     """The stage's rows."""
     random_autoencoder(np.random.default_rng(2), SIZE).write(folder / MODEL)
@@ -98,6 +104,7 @@ def test_a_filter_is_set_by_training_images_and_the_best_stands_beside_ours(
     assert f", {best} {filters[best]:.1f} dB, autoencoder " in line
 
 
+@pytest.mark.usefixtures("long")
 def test_an_autoencoder_is_trained_on_each_amount_of_the_noise(folder: Path) -> None:
     rows = run(folder)
     images = np.load(folder / "data/download/train_images.npy")
@@ -113,6 +120,7 @@ def test_an_autoencoder_is_trained_on_each_amount_of_the_noise(folder: Path) -> 
         assert float(row["mse"]) == pytest.approx(error, rel=1e-4)
 
 
+@pytest.mark.usefixtures("long")
 def test_up_to_an_amount_the_autoencoder_is_the_best_linear_one(folder: Path) -> None:
     """Here by NumPy's least squares, on the scores of scikit-learn's PCA."""
     networks, rows = (run(folder, linear_up_to=up_to, latent_size=20) for up_to in (0, 0.1))
@@ -129,6 +137,37 @@ def test_up_to_an_amount_the_autoencoder_is_the_best_linear_one(folder: Path) ->
     clean, noisy = chosen(folder, 0.1)
     restored = pca.inverse_transform(fitted.predict(pca.transform(noisy.reshape(15, -1)))).clip(0, 1)
     assert float(both[1][0]) == pytest.approx(np.square(restored - clean.reshape(15, -1)).mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("epochs", "used"), [(2, "linear autoencoder"), (600, "network")])
+def test_a_short_training_is_held_against_the_linear_autoencoder(
+    epochs: int, used: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bars at ten places lie on a curve, so two linear latents can't tell them apart; two latents of a network can."""
+    images = np.zeros((70, *SIZE), np.uint8)
+    images[np.arange(70), :, np.arange(70) % 10] = 255
+    np.save(folder / "data/download/train_images.npy", images[:50])
+    np.save(folder / "data/download/test_images.npy", images[50:])
+    network = {"layers": [32], "latent_size": 2, "epochs": epochs, "learning_rate": 0.01, "amounts": [0.2]}
+
+    def errors(**p: Any) -> list[str]:
+        return [row["mse"] for row in run(folder, **network | p) if row["method"] == "autoencoder"]
+
+    chosen = errors()
+    lines = [line for line in capsys.readouterr().out.splitlines() if "held-out" in line]
+    assert [line.split(";")[0] for line in lines] == [f"restore: noise of 0.2: uses a {used}"]
+    assert "on 6 held-out training images, a network has" in lines[0]
+    linear = errors(linear_up_to=1)
+    monkeypatch.setattr(restore, "ENOUGH_STEPS", 0)
+    both = {"linear autoencoder": linear, "network": errors()}
+    assert chosen == both[used] == min(both.values(), key=lambda each: float(each[0]))
+    assert "held-out" not in capsys.readouterr().out, "nothing to choose"
+
+
+def test_one_training_image_is_enough_to_choose(folder: Path) -> None:
+    path = folder / "data/download/train_images.npy"
+    np.save(path, np.load(path)[:1])
+    assert run(folder)
 
 
 def test_one_training_image_and_more_latents_than_images_have_a_linear_autoencoder(folder: Path) -> None:

@@ -13,6 +13,7 @@ from stages.shared.scores.metrics import psnr
 
 _WINDOW = 7  # pixels per side of the window of SSIM, scikit-image's default
 _MIN_VARIANCE = 1e-6  # of a noisy score relative to the largest; less is rounding
+_ROUNDING = 1e-12  # of products of noisy scores; their variances aren't more exact
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ def fit_linear(images: Uint8, add_noise: Callable[[Float32, int], Float32], late
     noisy_mean, clean_mean = sums / len(images)
     means = np.stack([np.outer(noisy_mean, noisy_mean), np.outer(noisy_mean, clean_mean)])
     noisy, cross = products - means * len(images)
-    ridge = max(_MIN_VARIANCE * np.trace(noisy) / count, np.finfo(np.float64).tiny)
+    rounding = max(_ROUNDING * np.trace(products[0]), np.finfo(np.float64).tiny)
+    ridge = max(_MIN_VARIANCE * np.trace(noisy) / count, rounding)
     weight = np.linalg.solve(noisy + ridge * np.eye(count), cross).T  # [k, k], from noisy scores to clean ones
     encoder = linear(weight @ u, clean_mean - weight @ (u @ mean + noisy_mean))
     decoder = linear(6 * u.T, 6 * mean - 3)  # Hardsigmoid(6 x - 3) clips x to [0, 1]
