@@ -214,7 +214,8 @@ def write_folder(p: Params, source: Path, folder: Path) -> None:
         finish(folder, pool, indices, name, listing.classes, form)
     if bad:
         print(
-            f"download: warning: {len(bad)} files could not be read; {FOLDER / 'unreadable.csv'} lists them",
+            f"download: warning: {len(bad)} file{'s' * (len(bad) > 1)} could not be read; "
+            f"listed in {FOLDER / 'unreadable.csv'}",
             file=sys.stderr,
         )
     rows = [
@@ -263,10 +264,10 @@ def refusal(source: Path, bad: Sequence[Refusal]) -> InputError:
     return InputError(
         "\n".join(
             [
-                f"{show(source)}: {len(bad)} files can't be read:",
+                f"{show(source)}: {len(bad)} file{'s' * (len(bad) > 1)} can't be read:",
                 *lines,
                 *more,
-                "repair or remove them, or skip them with `download.unreadable: skip`",
+                "repair or remove unreadable files, or skip them with `download.unreadable: skip`",
             ]
         )
     )

@@ -6,13 +6,14 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from stages.shared.images.folder import Tree, show, show_name
+from stages.shared.images.metadata import NAME as METADATA
 from stages.shared.images.picture import ENDINGS
 from stages.shared.runtime.errors import InputError
 
@@ -36,7 +37,8 @@ def label(
     """
     if asked is None:
         by_folder = {part: _by_folder(tree) for part, tree in parts.items()}
-        return by_folder, _suggest_tables(source, list(parts.values()), other, notes)
+        has_classes = any(name for labeled in by_folder.values() for name, _ in labeled)
+        return by_folder, _suggest_tables(source, list(parts.values()), other, notes, {METADATA} if has_classes else ())
     if _split_table(asked):
         return _by_table(asked, source, parts, other, notes)
     return {part: _by_pattern(asked, source, tree) for part, tree in parts.items()}, set()
@@ -121,8 +123,13 @@ def _folders_up(tree: Tree, source: Path) -> list[Path]:
     return [folder for folder in (tree.path, *tree.path.parents) if folder.is_relative_to(source)]
 
 
-def _suggest_tables(source: Path, trees: Sequence[Tree], other: Sequence[Path], notes: list[str]) -> set[Path]:
-    """Find tables that could define the classes. For each, add a line to `notes` with the param that would use it."""
+def _suggest_tables(
+    source: Path, trees: Sequence[Tree], other: Sequence[Path], notes: list[str], silent: Container[str]
+) -> set[Path]:
+    """Find tables that could define the classes. For each, add a line to `notes` with the param that would use it.
+
+    silent: names of tables without such a line.
+    """
     found: dict[str, list[tuple[Path, int, list[str]]]] = {}
     tables = [path for path in other if path.suffix.lower() in TABLES and path.stat().st_size <= _MAX_BYTES]
     for path in tables if len(tables) <= _MAX_TABLES else ():
@@ -134,6 +141,8 @@ def _suggest_tables(source: Path, trees: Sequence[Tree], other: Sequence[Path], 
             if hits:
                 found.setdefault(path.name, []).append((path, hits, table.class_columns(files)))
     for name, namesakes in found.items():
+        if name in silent:
+            continue
         path, _, columns = namesakes[0]
         shown = show_name(str(path.relative_to(source)) if len(namesakes) == 1 else name)
         one = len(columns) == 1

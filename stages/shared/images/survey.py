@@ -168,8 +168,8 @@ class Survey:
         """The notes as lines to print."""
         lines = []
         if len(self.whites) > 1:
-            kinds = listed(list(self.kinds.values()))
-            lines.append(f"{kinds} pictures, each scaled by the range of its type (download.range)")
+            kinds = sorted(self.kinds.values(), key=lambda kind: (-kind.count, kind.name))
+            lines.append(f"{listed(kinds)} pictures, each scaled by the range of its type (download.range)")
         lines += [
             f"{count} picture{'s' * (count > 1)} {NOTES[note]} ({show_name(first.name)}{', …' * (count > 1)})"
             for note, (count, first) in self.notes.items()

@@ -396,6 +396,12 @@ def test_bad_pictures_are_skipped_counted_and_listed(folder: Folder, capsys: pyt
     assert f"{len(bad)} files could not be read" in capsys.readouterr().err
 
 
+def test_one_bad_picture_is_a_file(folder: Folder) -> None:
+    folder.add("good.png")
+    (folder.pictures / "bad.png").write_text("no picture")
+    assert ": 1 file can't be read:" in folder.refused()
+
+
 def test_of_many_bad_pictures_twenty_are_named(folder: Folder) -> None:
     for index in range(30):
         (folder.pictures / f"{index:02}.png").write_text("no picture")

@@ -398,6 +398,15 @@ def test_a_table_in_each_split(tmp_path: Path) -> None:
     ]
 
 
+def test_metadata_beside_class_folders_is_no_class_table(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"cat": 2, "dog": 2})
+    rows = [[f"{pet}/{number}.jpg", "7"] for pet in PETS for number in range(2)]
+    write_table(tmp_path / "metadata.csv", [["file_name", "weight"], *rows])
+    assert list_pictures(tmp_path).notes == []
+    (tmp_path / "metadata.csv").rename(tmp_path / "labels.csv")
+    assert "`download.classes: labels.csv` would take" in list_pictures(tmp_path).notes[0]
+
+
 def test_a_table_of_the_training_pictures_alone(tmp_path: Path) -> None:
     lay_out(tmp_path, {"test": 3}, [f"train/{name}" for name in NAMES])
     write_table(tmp_path / "train.csv", ROWS)
