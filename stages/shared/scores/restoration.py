@@ -1,5 +1,6 @@
 """Denoising scores (PSNR, SSIM), the filters of scikit-image as baselines, and the best linear autoencoder."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from stages.shared.scores.metrics import psnr
 _WINDOW = 7  # pixels per side of the window of SSIM, scikit-image's default
 _MIN_VARIANCE = 1e-6  # of a noisy score relative to the largest; less is rounding
 _ROUNDING = 1e-12  # of products of noisy scores; their variances aren't more exact
+_NOISY_IMAGES = 10  # for each component; fewer overfit
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ def fit_linear(images: Uint8, add_noise: Callable[[Float32, int], Float32], late
 
     The latent is the least-squares prediction of the clean image's scores on the first `latent_size` principal
     components (fewer if the images have fewer), from the noisy image's scores. For noise that is independent of the
-    image, this is the Wiener filter in these components. The decoder maps scores to pixels and clips to [0, 1].
+    image, this is the Wiener filter in these components. With fewer than ten images per component, each image is used
+    several times, with different noise. The decoder maps scores to pixels and clips to [0, 1].
 
     add_noise: function that adds noise to a block of images, float32 in [0, 1], given the number of the block.
     """
@@ -126,14 +129,17 @@ def fit_linear(images: Uint8, add_noise: Callable[[Float32, int], Float32], late
     u, mean = pca.components.astype(np.float64), pca.mean.astype(np.float64)
     count = len(u)
     sums, products = np.zeros((2, count)), np.zeros((2, count, count))  # noisy with noisy, noisy with clean
-    for number, rows in enumerate(batches(len(images), images[0].size)):
+    draws = math.ceil(_NOISY_IMAGES * count / len(images))  # of the noise of each image
+    blocks = [block for _ in range(draws) for block in batches(len(images), images[0].size)]
+    for number, rows in enumerate(blocks):
         clean: Float32 = np.divide(images[rows], 255, dtype=np.float32)
         c, d = (_scores(pca, block) for block in (clean, add_noise(clean, number)))
         sums += d.sum(axis=0), c.sum(axis=0)
         products += d.T @ d, d.T @ c
-    noisy_mean, clean_mean = sums / len(images)
+    total = draws * len(images)
+    noisy_mean, clean_mean = sums / total
     means = np.stack([np.outer(noisy_mean, noisy_mean), np.outer(noisy_mean, clean_mean)])
-    noisy, cross = products - means * len(images)
+    noisy, cross = products - means * total
     rounding = max(_ROUNDING * np.trace(products[0]), np.finfo(np.float64).tiny)
     ridge = max(_MIN_VARIANCE * np.trace(noisy) / count, rounding)
     weight = np.linalg.solve(noisy + ridge * np.eye(count), cross).T  # [k, k], from noisy scores to clean ones
