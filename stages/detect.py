@@ -293,6 +293,7 @@ def draw_histograms(dataset: DatasetInfo, p: Params, results: Sequence[Result]) 
             va="top",
             fontsize="small",
             color="dimgray",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},  # the threshold may be behind
         )
         axes.set_yticks([])
         axes.locator_params("x", nbins=4)
@@ -379,11 +380,15 @@ def main() -> None:
     check_recipe(autoencoder.training)
     with outputs(FOLDER) as folder:
         results = find(p, dataset, train_set, test, autoencoder.training)
-        over_classes = [[dataset.name, p.normal, method, *result.values()] for method, result in means(results).items()]
+        average = means(results)
+        over_classes = [[dataset.name, p.normal, method, *result.values()] for method, result in average.items()]
         write_csv(folder / "means.csv", MEANS_HEADER, over_classes)
         write_csv(folder / "detect.csv", HEADER, rows(dataset, p.normal, results))
         for name, picture in draw_pictures(dataset, p, results, test, colors).items():
             write_png(picture, folder / name)
+    if average:
+        of_each = (f"{method.replace('_', ' ')} {result['auroc']:.3f}" for method, result in average.items())
+        print(f"detect: mean AUROC over {len(results)} class{'es' * (len(results) > 1)}: {', '.join(of_each)}")
 
 
 if __name__ == "__main__":

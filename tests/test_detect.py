@@ -99,7 +99,7 @@ def by_hand(fit: Any, images: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("normal", ["one", "rest"])
-def test_figures_agree_with_their_definitions(normal: str, folder: Path) -> None:
+def test_figures_agree_with_their_definitions(normal: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train, test = make(folder, train=180, normal=normal)
     detect.main()
     assert train.labels is not None
@@ -119,6 +119,9 @@ def test_figures_agree_with_their_definitions(normal: str, folder: Path) -> None
             assert figures == pytest.approx(expected), method
             got.setdefault(method, []).append(figures["auroc"])
     assert means().keys() == got.keys() | {"one_class_svm"}
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("detect: mean AUROC over 3 classes: autoencoder ")
+    assert all(f"{method.replace('_', ' ')} {auroc:.3f}" in line for method, auroc in means().items())
     for method, aurocs in got.items():
         assert means()[method] == pytest.approx(np.mean(aurocs))
 
