@@ -34,7 +34,9 @@ export function buildHeader() {
   const numbers = size === 1 ? "one number" : `${size} numbers`;
   element("lead").textContent =
     `Each point is a picture, squeezed to ${numbers} and drawn again from them; pictures that lie near each other are alike to the model.${kept()}`;
-  const which = { first: "The first ", random: "A random ", balanced: "A class-balanced " }[facts.selection] ?? "";
+  const whole = facts.split === "train" && facts.cloud?.count === count;
+  const selections = { first: "The first ", random: "A random ", balanced: "A class-balanced " };
+  const which = whole ? "All " : (selections[facts.selection] ?? "");
   const sizes = [...facts.encoderSizes, ...facts.encoderSizes.slice(0, -1).reverse()].join("–");
   element("about").textContent =
     `${which}${grouped(count)} ${facts.split === "train" ? "training" : facts.split} images, through a ${sizes} autoencoder`;

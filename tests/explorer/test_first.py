@@ -185,7 +185,7 @@ def test_many_pictures_are_thinned_and_still_quick(visit: Open, made: Callable[.
 def test_large_numbers_are_grouped(visit: Open, made: Callable[..., Made]) -> None:
     explorer = visit(made(count=4000, epochs=1))
     assert text(explorer, "#point-count") == "of 4,000"
-    assert "4,000 training images" in text(explorer, "#about")
+    assert "A random 4,000 training images" in text(explorer, "#about")
 
 
 def test_the_cloud_is_the_default_and_too_large_a_one_is_left_out_in_a_line(

@@ -154,6 +154,7 @@ def test_the_policy_lets_nothing_out(visit: Open, run: Made) -> None:
 def test_the_cloud_of_training_latents_decodes_under_the_mouse(visit: Open, made: Callable[..., Made]) -> None:
     run = made(cloud=True, latent_size=2, hidden=(16,), epochs=2)
     explorer = visit(run)
+    assert text(explorer, "#about").startswith("All 200 training images, ")
     latents = run.encode()  # the made-up training images are the points themselves
     # A dot whose point is hidden can be reached: all classes are hidden but one, whose points are as few as its dots.
     find = "([x, y]) => explorer.plot.cloudAt(x, y, 4)"
