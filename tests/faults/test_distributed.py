@@ -24,6 +24,13 @@ def ranks(process: "subprocess.Popen[str]") -> dict[int, psutil.Process]:
     return found
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each of the two processes is killed once; in the long form, each one is killed in both tests."""
+    if "rank" in metafunc.fixturenames:
+        short = [1] if metafunc.function is test_the_process_that_failed_first_is_named else [0]
+        metafunc.parametrize("rank", [0, 1] if metafunc.config.getoption("--torture") else short)
+
+
 def outs(project: Project) -> list[str]:
     return [path for path in project.contents("data/train") if not path.endswith(".gitignore")]
 
@@ -36,9 +43,8 @@ def pair(project: Project) -> Project:
 
 
 @faults
-@pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_dies_ends_the_run_and_the_next_goes_on(rank: int, pair: Project) -> None:
-    pair.edit({"train": {"epochs": 20}})
+    pair.edit({"train": {"epochs": 8}})
     whole = pair.copy(pair.root.parent / "whole")
     whole.repro("train")
     with pair.begun("dvc", "repro", "train", until="epoch ") as process:
@@ -54,7 +60,6 @@ def test_a_process_that_dies_ends_the_run_and_the_next_goes_on(rank: int, pair: 
 
 
 @faults
-@pytest.mark.parametrize("rank", [0, 1])
 def test_the_process_that_failed_first_is_named(rank: int, pair: Project, torture: bool, state: State) -> None:
     """The launcher then ends the other one, which says the same of itself, often within the same second."""
     chance = random.Random(rank)
@@ -78,13 +83,13 @@ def test_the_process_that_failed_first_is_named(rank: int, pair: Project, tortur
     ],
 )
 def test_torchruns_restarts_go_on_by_themselves(command: str, env: dict[str, str], pair: Project) -> None:
-    pair.edit({"train": {"epochs": 30}})
+    pair.edit({"train": {"epochs": 8}})
     with pair.begun(*command.split(), until="epoch ", env=env) as process:
         ranks(process)[1].kill()
         output = process.communicate(timeout=120)[0]
     assert process.returncode == 0, output
     assert output.count("resumes an earlier training") == 1
-    assert output.count("epoch 30/30: ") == 1
+    assert output.count("epoch 8/8: ") == 1
 
 
 @faults

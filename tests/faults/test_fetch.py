@@ -350,7 +350,8 @@ def originals() -> Path:
 
 
 @faults
-def test_the_originals_from_an_http_mirror_that_the_user_names(project: Project) -> None:
+def test_the_originals_from_an_http_mirror_and_again_without_a_network(project: Project) -> None:
+    """An edit of params that this data set doesn't use runs the download again, without a mirror."""
     folder = originals()
     with Server({name: (folder / name).read_bytes() for name in FILES}) as other:
         result = run_download(project, f"{other.url}/flaky")
@@ -359,13 +360,6 @@ def test_the_originals_from_an_http_mirror_that_the_user_names(project: Project)
     images = np.load(project.root / "data/download/train_images.npy")
     with gzip.open(folder / "train-images-idx3-ubyte.gz") as file:
         assert file.read()[16:] == images.tobytes()
-
-
-@faults
-def test_what_was_fetched_once_needs_no_network(project: Project) -> None:
-    """An edit of params that this data set doesn't use runs the download again, without a mirror."""
-    result = run_download(project, str(originals()))
-    assert result.returncode == 0, result.stderr
     before = project.contents("data/download")
     project.edit({"download": {"test_share": 0.5, "seed": 3}})
     assert run_download(project, "nowhere/at/all").returncode == 0

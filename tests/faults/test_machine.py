@@ -4,12 +4,15 @@ import os
 import shutil
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from stages.shared.runtime.lock import BusyError, locked
+from tests.faults.in_one_process import run_stages
 from tests.faults.marks import faults
+from tests.faults.test_kills import forget
 from tests.project import ALL, ROOT, STAGES, Project, environment
 from tests.unshare import can_mount
 
@@ -94,10 +97,11 @@ def test_a_clock_set_back(project: Project) -> None:
     for path in project.root.rglob("*"):
         os.utime(path, (later, later))
     assert project.repro() == set()
-    project.edit({"extract": {"count": 30}})
-    assert "extract" in project.repro()
-    project.edit({"extract": {"count": 40}})
-    project.repro()
+    params = (project.root / "params.yaml").read_bytes()
+    project.edit({"plot": {"style": "points"}})
+    assert project.repro() == {"plot"}
+    (project.root / "params.yaml").write_bytes(params)
+    assert project.repro() == set()
     assert project.contents() == whole
 
 
@@ -123,24 +127,19 @@ NO_HOME = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "XDG_CONFIG_HOME"
 
 
 @faults
-def test_a_path_with_spaces_and_letters_of_all_kinds(finished: Project, tmp_path: Path) -> None:
+def test_an_unusual_path_no_locale_and_no_home(finished: Project, tmp_path: Path, torture: bool) -> None:
+    """The stages; `dvc repro` at such a path is in tests/pipeline/test_repeat.py, and here in the long form."""
     project = without_results(finished, tmp_path / "mein Ordner – données 数据 $HOME 'x'" / "project")
-    project.repro()
+    if torture:
+        project.repro()
+        assert project.contents() == finished.contents()
+        forget_results(project)
+    run_stages(partial(project.run, env=C_LOCALE | NO_HOME), STAGES, apart=torture)
     assert project.contents() == finished.contents()
     (project.root / "params.yaml").write_text("extract: {split: größe}\n")
     result = project.stage("extract", env=C_LOCALE)
     assert "extract.split: expected" in result.stderr
     assert "Traceback" not in result.stderr
-
-
-@faults
-def test_no_locale_and_no_home(project: Project) -> None:
-    whole = project.contents()
-    forget_results(project)
-    for stage in STAGES:
-        result = project.stage(stage, env=C_LOCALE | NO_HOME)
-        assert result.returncode == 0, result.stderr
-    assert project.contents() == whole
 
 
 @faults
@@ -160,10 +159,11 @@ def begin(project: Project, *command: str) -> subprocess.Popen[str]:
 
 
 @faults
-def test_two_repros_at_once(project: Project) -> None:
+def test_two_repros_at_once(project: Project, torture: bool) -> None:
+    """Of the whole pipeline in the long form, and else of two stages."""
     whole = project.contents()
-    forget_results(project)
-    shutil.rmtree(project.root / ".dvc" / "cache")
+    for stage in STAGES if torture else ("plot", "report"):
+        forget(project, stage)
     runs = [begin(project, "dvc", "repro"), begin(project, "dvc", "repro")]
     texts = [run.communicate()[0] for run in runs]
     for run, text in zip(runs, texts, strict=True):
@@ -252,12 +252,10 @@ def test_an_archive_without_git(finished: Project, tmp_path: Path) -> None:
 
 
 @faults
-def test_windows_line_endings(project: Project) -> None:
+def test_windows_line_endings(project: Project, torture: bool) -> None:
     path = project.root / "params.yaml"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert project.repro() == set()
     before = project.contents()
-    for stage in STAGES:
-        result = project.stage(stage)
-        assert result.returncode == 0, result.stderr
+    run_stages(project.run, STAGES, apart=torture)
     assert project.contents() == before

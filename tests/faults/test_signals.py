@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import State
 from tests.faults.marks import all_but, faults
-from tests.project import ALL, ROOT, Project, environment
+from tests.project import ALL, ROOT, USES, Project, environment
 
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 WITHIN = 2.0  # seconds, looked at in the long form alone
@@ -39,6 +39,14 @@ def begin(project: Project, *command: str, env: dict[str, str] | None = None) ->
     )
 
 
+@pytest.fixture
+def project(request: pytest.FixtureRequest, finished: Project, tmp_path: Path, torture: bool) -> Project:
+    """A copy of the finished pipeline, with its uses run only in the long form: late signals leave their outputs."""
+    stage = request.node.callspec.params.get("stage") if hasattr(request.node, "callspec") else None
+    whole: Project = request.getfixturevalue("used") if torture and stage in USES else finished
+    return whole.copy(tmp_path / "project")
+
+
 def wait_until(happens: Callable[[], object], process: subprocess.Popen[str]) -> None:
     while not happens():
         assert process.poll() is None, process.communicate()
@@ -56,6 +64,8 @@ def check_end(process: subprocess.Popen[str], signum: signal.Signals, torture: b
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each stage once; in the long form at both moments and after delays, by both signals."""
+    if metafunc.function is test_a_wait_for_the_other_process_ends:  # by SIGINT: tests/faults/test_distributed.py
+        metafunc.parametrize("signum", ENDS if metafunc.config.getoption("--torture") else [signal.SIGTERM])
     if "moment" in metafunc.fixturenames:
         ways = [(moment, signum) for moment in MOMENTS for signum in ENDS]
         cases = [(stage, *way) for stage in ALL for way in ways]
@@ -141,13 +151,16 @@ with outputs(pathlib.Path("data/long")) as folder:
 @faults
 def test_a_stage_whose_dvc_was_killed_before_it_began_ends(project: Project) -> None:
     text = (project.root / "dvc.yaml").read_text()
-    waits = text.replace("cmd: PYTHONSAFEPATH= python -m stages.train", "cmd: sleep 5; python -m stages.train")
+    wait = "touch waits; until [ -e begin ]; do sleep 0.1; done"
+    waits = text.replace("cmd: PYTHONSAFEPATH= python -m stages.train", f"cmd: {wait}; python -m stages.train")
+    assert waits != text
     (project.root / "dvc.yaml").write_text(waits)
     project.edit({"train": {"epochs": 10_000}})
     process = begin(project, "dvc", "repro", "--single-item", "train")
-    children = psutil.Process(process.pid).children
-    wait_until(lambda: any(child.name() == "sleep" for child in children(recursive=True)), process)
+    wait_until((project.root / "waits").exists, process)
     process.kill()
+    process.wait()
+    (project.root / "begin").touch()
     _, errors = process.communicate(timeout=60)
     assert "The process that started this stage has ended" in errors
     assert "epoch 10000" not in errors
@@ -179,7 +192,6 @@ def test_a_wait_for_another_host_ends(
 
 
 @faults
-@pytest.mark.parametrize("signum", ENDS)
 def test_a_wait_for_the_other_process_ends(signum: signal.Signals, project: Project, torture: bool) -> None:
     """Of two that train together the other one is stopped, so that the first waits for it in PyTorch."""
     project.edit({"train": {"processes": 2, "epochs": 10_000}})

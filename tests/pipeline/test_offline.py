@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,8 +12,9 @@ import pytest
 from stages.shared.images.dataset_spec import DatasetSpec
 from stages.shared.runtime.errors import InputError
 from tests.conftest import State
-from tests.faults.marks import all_but
-from tests.project import ALL, ROOT, Project, environment
+from tests.faults.in_one_process import run_stages
+from tests.faults.marks import all_but, faults
+from tests.project import ALL, ROOT, USES, Project, environment
 from tests.unshare import without_network
 
 # Put first on a process's path, this has Python report what it opens, makes, moves, removes and calls up; and so with
@@ -122,7 +124,15 @@ for call in (lambda: socket.create_connection(("127.0.0.1", 9), 1), lambda: sock
     assert {report.split()[0] for report in watch.reports("network")} == {"socket.getaddrinfo", "socket.connect"}
 
 
-@pytest.mark.parametrize("stage", all_but(["download", "train"], list(ALL)))
+KEPT = ["download", "train"]  # of the stages, in a process each in both forms
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "stage" in metafunc.fixturenames:
+        stages = list(ALL) if metafunc.config.getoption("--torture") else KEPT
+        metafunc.parametrize("stage", all_but(KEPT, stages))
+
+
 def test_a_stage_calls_nobody_and_writes_nowhere_else(stage: str, watch: Watch, state: State) -> None:
     """`download` too, of garments that are drawn; without a network at all where that can be had."""
     before = watch.project.contents()
@@ -136,6 +146,24 @@ def test_a_stage_calls_nobody_and_writes_nowhere_else(stage: str, watch: Watch, 
     left = {path.name for path in watch.temporary.iterdir()}
     assert not {name for name in left if not name.startswith("torchinductor_")}
     state("stages that call nobody and write nowhere else", stages=1, without_a_network=bool(without_network()))
+
+
+@faults
+def test_the_other_stages_call_nobody_and_write_nowhere_else(watch: Watch, state: State) -> None:
+    """In one process; in the long form, the test above has one for each."""
+    before = watch.project.contents()
+    others = [stage for stage in ALL if stage not in KEPT]
+    run_stages(partial(watch.run, *without_network()), others)
+    assert watch.reports("network") == []
+    assert watch.strays() == set()
+    for stage in others:
+        work = str(watch.project.root / "data" / stage / ".partial")
+        assert any(path.startswith(work) for path in watch.reports("write")), f"{stage} wrote nothing"
+    assert not list(watch.home.iterdir())
+    after = {path: content for path, content in watch.project.contents().items() if path.split("/")[1] not in USES}
+    assert after == before
+    assert all(path.name.startswith("torchinductor_") for path in watch.temporary.iterdir())
+    state("stages that call nobody and write nowhere else", stages=len(others), without_a_network=len(others))
 
 
 def test_dvc_repro_calls_nobody_and_writes_nowhere_else(watch: Watch) -> None:

@@ -29,6 +29,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "setting" in metafunc.fixturenames:
         settings = ELSEWHERE if metafunc.config.getoption("--torture") else ELSEWHERE[:1]
         metafunc.parametrize("setting", settings, ids=lambda setting: setting["TZ"])
+    if metafunc.function is test_training_with_so_many_threads:  # with one: also `test_two_whole_runs`
+        metafunc.parametrize("threads", [1, 2] if metafunc.config.getoption("--torture") else [2])
 
 
 def test_two_whole_runs(setting: dict[str, str], finished: Project, tmp_path: Path) -> None:
@@ -40,7 +42,6 @@ def test_two_whole_runs(setting: dict[str, str], finished: Project, tmp_path: Pa
 
 
 @faults
-@pytest.mark.parametrize("threads", [1, 2])
 def test_training_with_so_many_threads(threads: int, project: Project, torture: bool) -> None:
     project.edit({"train": {"threads": threads, "schedule": "one-cycle"}})
     runs = []

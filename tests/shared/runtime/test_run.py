@@ -122,7 +122,12 @@ def versioned(project: Project) -> Project:
 EDITS = [("train", {"activation": "tanh"}), ("train", {"batch_size": 0}), ("plot", {"colormap": "x"})]
 
 
-@pytest.mark.parametrize(("refusing", "edit"), all_but(EDITS[-1:], EDITS))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "refusing" in metafunc.fixturenames:
+        edits = EDITS if metafunc.config.getoption("--torture") else EDITS[1:]
+        metafunc.parametrize(("refusing", "edit"), all_but(EDITS[-1:], edits))
+
+
 def test_a_refused_value_says_how_to_get_the_outputs_back(
     refusing: str, edit: dict[str, object], versioned: Project
 ) -> None:
