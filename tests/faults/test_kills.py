@@ -27,7 +27,7 @@ TIMEOUT = 60  # seconds in which an orphan must have ended; on an idle machine o
 class Kill:
     """A way to kill `dvc repro` after a share of the time from the stage's begin to the end of `dvc repro`.
 
-    Without a share: as soon as the stage has a work folder.
+    Without a share, `dvc repro` is killed as soon as the stage has a work folder.
     """
 
     stage: str
@@ -41,7 +41,7 @@ class Kill:
 
 
 def kills(torture: bool) -> list[Kill]:
-    """Every way at three moments of every stage, or every way once, as the stage writes."""
+    """Every way at three moments of every stage; in the short form, every way once, while the stage writes."""
     chance = random.Random(5)
     pairs = [(stage, way) for way in WAYS for stage in STAGES]
     if not torture:

@@ -128,7 +128,7 @@ NO_HOME = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "XDG_CONFIG_HOME"
 
 @faults
 def test_an_unusual_path_no_locale_and_no_home(finished: Project, tmp_path: Path, torture: bool) -> None:
-    """The stages; `dvc repro` at such a path is in tests/pipeline/test_repeat.py, and here in the long form."""
+    """Run the stages; tests/pipeline/test_repeat.py runs `dvc repro` at such a path, and so does the long form."""
     project = without_results(finished, tmp_path / "mein Ordner – données 数据 $HOME 'x'" / "project")
     if torture:
         project.repro()
@@ -160,7 +160,7 @@ def begin(project: Project, *command: str) -> subprocess.Popen[str]:
 
 @faults
 def test_two_repros_at_once(project: Project, torture: bool) -> None:
-    """Of the whole pipeline in the long form, and else of two stages."""
+    """Two stages run; in the long form, the whole pipeline."""
     whole = project.contents()
     for stage in STAGES if torture else ("plot", "report"):
         forget(project, stage)

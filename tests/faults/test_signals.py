@@ -41,7 +41,7 @@ def begin(project: Project, *command: str, env: dict[str, str] | None = None) ->
 
 @pytest.fixture
 def project(request: pytest.FixtureRequest, finished: Project, tmp_path: Path, torture: bool) -> Project:
-    """A copy of the finished pipeline, with its uses run only in the long form: late signals leave their outputs."""
+    """A copy of the finished pipeline; in the long form with its uses, whose outputs a late signal leaves."""
     stage = request.node.callspec.params.get("stage") if hasattr(request.node, "callspec") else None
     whole: Project = request.getfixturevalue("used") if torture and stage in USES else finished
     return whole.copy(tmp_path / "project")

@@ -50,7 +50,7 @@ def test_the_sweeps_of_the_guide_queue_what_it_says(versioned: Project) -> None:
 def test_what_a_killed_worker_was_at_is_freed_and_the_rest_goes_on(
     versioned: Project, alone: bool, torture: bool
 ) -> None:
-    """The rest goes on alike after both: in the short form it does once."""
+    """The queue continues in the same way after both kills, so the short form tests that once."""
     dvc(versioned, "exp", "run", "--queue", "-S", "train.pixels.epochs=100000", "--name", "long")
     dvc(versioned, "exp", "run", "--queue", "-S", "plot.elevation=40", "--name", "short")
     try:

@@ -124,7 +124,7 @@ for call in (lambda: socket.create_connection(("127.0.0.1", 9), 1), lambda: sock
     assert {report.split()[0] for report in watch.reports("network")} == {"socket.getaddrinfo", "socket.connect"}
 
 
-KEPT = ["download", "train"]  # of the stages, in a process each in both forms
+KEPT = ["download", "train"]  # stages that have a process each in both forms
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -150,7 +150,7 @@ def test_a_stage_calls_nobody_and_writes_nowhere_else(stage: str, watch: Watch, 
 
 @faults
 def test_the_other_stages_call_nobody_and_write_nowhere_else(watch: Watch, state: State) -> None:
-    """In one process; in the long form, the test above has one for each."""
+    """They run in one process; in the long form, the test above also runs each in its own process."""
     before = watch.project.contents()
     others = [stage for stage in ALL if stage not in KEPT]
     run_stages(partial(watch.run, *without_network()), others)

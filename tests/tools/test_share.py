@@ -145,7 +145,7 @@ def test_another_clone_has_what_is_pushed_and_runs_nothing_that_somebody_has_run
     request: pytest.FixtureRequest,
     torture: bool,
 ) -> None:
-    """With one kind of remote; with the others only what is pushed, but in the long form."""
+    """Push and pull with each remote; the run cache is shared over S3, in the long form over each remote."""
     project, env = shared
     dvc(project, "push", env=env)
     other = clone(project, tmp_path / "second")
