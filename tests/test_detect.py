@@ -12,13 +12,12 @@ from PIL import Image
 
 from stages import detect
 from stages.shared.images.dataset import DatasetInfo, LabeledImages
-from stages.shared.model.autoencoder import MODEL, Autoencoder
+from stages.shared.model.autoencoder import MODEL
 from stages.shared.runtime import params
 from stages.shared.runtime.errors import InputError
 from stages.shared.scores import detection
 from stages.shared.training.build import make_trainer
 from tests.inputs import noisy_images, random_autoencoder, write_colors, write_download
-from tests.project import Project
 
 NAMES = ["coat", r"$\bag$", "sandal"]
 SIZE = 6, 5, 3
@@ -227,14 +226,3 @@ def test_refuses_in_words(recipe: dict[str, Any], message: str, folder: Path) ->
     with pytest.raises(InputError, match=message):
         detect.main()
     assert not list(detect.FOLDER.glob("*"))
-
-
-def test_dvc_runs_it_and_draws_its_plot(used: Project, tmp_path: Path) -> None:
-    project = used.copy(tmp_path / "project")
-    before = Autoencoder.read(project.root / MODEL)
-    assert before.training["batch_size"] > 30, "more than a class has here"
-    assert project.repro("uses/dvc.yaml:detect") == set()
-    shown = json.loads(project.run("dvc", "plots", "show", "--json", check=True).stdout)
-    (plot,) = shown["data"]["data/detect/detect.csv"]
-    assert "<DVC_" not in json.dumps(plot["content"])
-    assert len(plot["content"]["data"]["values"]) == 60

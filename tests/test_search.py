@@ -19,7 +19,6 @@ from stages.shared.scores import retrieval as room
 from stages.shared.scores.neighbors import nearest
 from stages.shared.scores.retrieval import retrieval
 from tests.inputs import noisy_images, random_autoencoder, write_download
-from tests.project import Project
 
 NAMES = ["coat", r"$\bag$", "sandal"]
 SIZE = HEIGHT, WIDTH, CHANNELS = 6, 5, 3
@@ -144,17 +143,3 @@ def test_refuses_in_words(folder: Path) -> None:
     with pytest.raises(InputError, match=r"train_images\.npy: expected at least 2"):
         search.main()
     assert not search.FOLDER.exists()
-
-
-def test_dvc_runs_it_and_draws_its_plot(used: Project, tmp_path: Path) -> None:
-    project = used.copy(tmp_path / "project")
-    first = project.contents("data/search")
-    assert project.repro("uses/dvc.yaml:search") == set()
-    project.edit({"search": {"seed": 1}})
-    assert project.repro("uses/dvc.yaml:search") == {"search"}
-    assert project.contents("data/search") != first
-    shown = json.loads(project.run("dvc", "plots", "show", "--json", check=True).stdout)
-    assert not [error for error in shown.get("errors", []) if error["name"].startswith("data/search")]
-    (plot,) = shown["data"]["data/search/search.csv"]
-    assert "<DVC_" not in json.dumps(plot["content"])
-    assert {value["method"] for value in plot["content"]["data"]["values"]} == {"autoencoder", "pca", "pixels"}

@@ -1,6 +1,7 @@
 """`dvc.yaml` and `uses/dvc.yaml` tell the truth, and an edit reruns what it touches and nothing else."""
 
 import ast
+import json
 import shutil
 from collections.abc import Iterator
 from functools import reduce
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from stages import detect
 from stages.shared.palette import COLORS
 from tests.dry_run import dry_run
 from tests.project import ALL, DRAWN, ROOT, STAGES, USES, Project
@@ -98,8 +100,11 @@ def test_a_stage_writes_its_outs_from_its_deps_and_params_alone(stage: str, fini
     for other in set(ALL) - {stage}:
         (tmp_path / "stages" / f"{other}.py").touch()
     before = set(sandbox.contents("data"))
-    result = sandbox.stage(stage)
-    assert result.returncode == 0, result.stderr
+    if stage == "explore":  # reads more of stages/ than its imports
+        result = sandbox.stage(stage)
+        assert result.returncode == 0, result.stderr
+    else:
+        sandbox.play(stage)
     written = {path for path in sandbox.contents("data") if path not in before}
     outs = paths(stage, "outs", "metrics", "plots")
     assert {next((out for out in outs if path == out or path.startswith(f"{out}/")), path) for path in written} == set(
@@ -135,25 +140,16 @@ def users(module: str) -> set[str]:
     return {stage for stage in STAGES if module in paths(stage, "deps")}
 
 
-# One after the other in one project, each set back as the next is made.
-EDITS: list[list[dict[str, Any]]] = [
-    [
-        {"extract": {"split": "test", "selection": "random"}},
-        {"train": {"latent_size": 2}},
-        {"evaluate": {"neighbors": 5}},
-    ],
-    [
-        {"render": {"count": 3}, "plot": {"style": "points"}},
-        {"download": {"height": 14, "width": 14}},
-        {"explore": {"neighbors": 3}, "report": {"examples": 3}},
-    ],
+# One after the other, each set back as the next is made; tests/pipeline/test_commands.py has one of `train`.
+EDITS: list[dict[str, Any]] = [
+    {"extract": {"split": "test", "selection": "random"}, "render": {"count": 3}},
+    {"evaluate": {"neighbors": 5}, "plot": {"style": "points"}},
 ]
 
 
-@pytest.mark.parametrize("edits", EDITS, ids=str)
-def test_an_edit_reruns_what_it_touches(edits: list[dict[str, Any]], project: Project) -> None:
+def test_an_edit_reruns_what_it_touches(project: Project) -> None:
     before, outputs = (project.root / "params.yaml").read_bytes(), project.contents()
-    for edit in edits:
+    for edit in EDITS:
         (project.root / "params.yaml").write_bytes(before)
         project.edit(edit)
         touched = set().union(*map(after, edit))
@@ -188,9 +184,18 @@ def test_another_wording_reruns_nothing_and_another_computation_does(project: Pr
     assert project.repro() == users("stages/shared/scores/metrics.py"), "its figures are the same"
 
 
-def test_a_failed_stage_leaves_no_out(project: Project) -> None:
-    project.edit({"train": {"validation": 300}})
-    result = project.run("dvc", "repro")
-    assert result.returncode != 0
-    assert "train.validation: expected 0, a share" in result.stderr
-    assert not [path for path in project.contents("data/train") if not path.endswith(".gitignore")]
+def test_a_use_reruns_alone_and_has_its_plot(used: Project, tmp_path: Path) -> None:
+    project = used.copy(tmp_path / "project")
+    first = project.contents("data/search")
+    project.edit({"search": {"seed": 1}})
+    assert project.repro("uses/dvc.yaml") == {"search"}
+    assert project.contents("data/search") != first
+    shown = json.loads(project.run("dvc", "plots", "show", "--json", check=True).stdout)
+    assert not [error for error in shown.get("errors", []) if error["name"].startswith("data/search")]
+    for path, methods in (
+        ("data/search/search.csv", {"autoencoder", "pca", "pixels"}),
+        ("data/detect/detect.csv", set(detect.NAMES)),
+    ):
+        (plot,) = shown["data"][path]
+        assert "<DVC_" not in json.dumps(plot["content"])
+        assert {value["method"] for value in plot["content"]["data"]["values"]} == methods

@@ -634,7 +634,7 @@ def test_the_pipeline_over_colored_pictures(classes: list[str], tmp_path: Path) 
         assert np.abs(red - green).max() > 100, "in color"
 
 
-@pytest.mark.parametrize("counts", [{"": 5}, {"cat": 10, "dog": 10, "fox": 10}, {"common": 100, "rare": 3}], ids=str)
+@pytest.mark.parametrize("counts", [{"": 5}, {"common": 40, "rare": 3}], ids=str)
 def test_a_small_folder_runs_with_the_params_as_they_stand(
     counts: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
