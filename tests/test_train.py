@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +16,8 @@ from stages.shared.runtime.errors import InputError
 from stages.train import Choice, Params, check, choose_device
 from tests.dry_run import dry_run
 from tests.inputs import write_download
-from tests.project import nest
+from tests.project import ROOT, Project, nest
 
-ROOT = Path(__file__).parent.parent
 RECIPE = {
     "recipe": "pixels",
     "layers": [16, 8],
@@ -67,16 +63,9 @@ def section(params: dict[str, Any]) -> dict[str, Any]:
     return {"components": COMPONENTS} | nest(params)
 
 
-def train(folder: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
+def configure(folder: Path, **changes: Any) -> Project:
     (folder / "params.yaml").write_text(yaml.safe_dump({"train": section(RECIPE | changes)}))
-    return subprocess.run(
-        [sys.executable, "-m", "stages.train"],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return Project(folder)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -84,7 +73,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_it_writes_model_checkpoints_curve_and_metrics(folder: Path) -> None:
-    run = train(folder)
+    run = configure(folder).stage("train", {"PYTHONPATH": str(ROOT)})
     assert run.returncode == 0, run.stderr
     assert "noise, 200 images, on cpu" in run.stdout
     out = folder / "data" / "train"
@@ -114,9 +103,8 @@ def test_it_writes_model_checkpoints_curve_and_metrics(folder: Path) -> None:
     assert Autoencoder.read(out / "autoencoder.safetensors").training == RECIPE | {"reason": "train.recipe is pixels"}
 
 
-def test_held_out_images_are_not_trained_on_but_chosen_by(folder: Path) -> None:
-    result = train(folder, validation=0.25, epochs=3, learning_rate=0.03)
-    assert result.returncode == 0
+def test_held_out_images_are_not_trained_on_but_chosen_by(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(folder, validation=0.25, epochs=3, learning_rate=0.03).play("train")
     out, download = folder / "data/train", folder / "data/download"
     with (out / "loss.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -128,11 +116,11 @@ def test_held_out_images_are_not_trained_on_but_chosen_by(folder: Path) -> None:
     assert list(metrics) == ["train_loss", "validation_loss"], "no more than a screen has room for"
     test_loss = error(out / "autoencoder.safetensors", images["test"])
     last = f"the test loss after the last epoch is {test_loss:.5f}\n"
-    assert f"lowest after epoch {1 + int(np.argmin(errors))} of 3; {last}" in result.stdout
+    assert f"lowest after epoch {1 + int(np.argmin(errors))} of 3; {last}" in capsys.readouterr().out
     weights = Autoencoder.read(out / "autoencoder.safetensors")
 
     np.save(download / "train_images.npy", images["train"][:150])
-    assert train(folder, epochs=3, learning_rate=0.03).returncode == 0
+    configure(folder, epochs=3, learning_rate=0.03).play("train")
     alone = Autoencoder.read(out / "autoencoder.safetensors")
     np.testing.assert_array_equal(weights.decoder[-2].tensors[0], alone.decoder[-2].tensors[0])
 
@@ -167,7 +155,7 @@ def error(model: Path, images: Uint8) -> float:
 def test_what_cannot_be_trained_is_one_line_and_writes_nothing(
     folder: Path, changes: dict[str, Any], message: str
 ) -> None:
-    (folder / "params.yaml").write_text(yaml.safe_dump({"train": section(RECIPE | changes)}))
+    configure(folder, **changes)
     refused = dry_run("train", folder)
     assert refused is not None
     assert refused.startswith("params.yaml: ")
@@ -177,7 +165,7 @@ def test_what_cannot_be_trained_is_one_line_and_writes_nothing(
 
 
 def test_a_refusal_is_all_that_a_process_says(folder: Path) -> None:
-    run = train(folder, threads=4096)
+    run = configure(folder, threads=4096).stage("train", {"PYTHONPATH": str(ROOT)})
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr.startswith("params.yaml: train.threads: expected at most ")
     assert run.stderr.count("\n") == 1
@@ -186,11 +174,9 @@ def test_a_refusal_is_all_that_a_process_says(folder: Path) -> None:
 
 def test_a_loss_that_is_not_finite_names_epoch_and_rate_and_leaves_nothing(folder: Path) -> None:
     # The sigmoid keeps the loss finite whatever the rate; only weights beyond float32 make it NaN.
-    run = train(folder, learning_rate=1000.0, epochs=1000, layers=[64, 64, 64, 64, 64, 64])
-    assert run.returncode == 1, run.stdout[-300:]
-    assert "epoch" in run.stderr
-    assert "rate 1000" in run.stderr
-    assert "try a smaller learning_rate" in run.stderr
+    project = configure(folder, learning_rate=1000.0, epochs=1000, layers=[64, 64, 64, 64, 64, 64])
+    with pytest.raises(InputError, match=r"epoch.*rate 1000.*try a smaller learning_rate"):
+        project.play("train")
     assert not contents(folder / "data" / "train")
 
 
