@@ -3,6 +3,7 @@
 import tests.held  # noqa: F401 (before NumPy and PyTorch)
 
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-import torch
 from threadpoolctl import threadpool_limits
 
 from tests.project import USES, Project, made_once
@@ -47,6 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
     """In this process: there is a worker for each core, and threads that wait for each other would wait for cores."""
+    import torch  # not at the top: the process that only distributes the tests would wait for it
+
     torch.set_num_threads(1)
     with threadpool_limits(1):
         yield
@@ -60,10 +62,12 @@ def torture(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
-    """The small synthetic pipeline after a `dvc repro`; not to be changed: see `project`."""
+    """The small synthetic pipeline after a `dvc repro` with one line on stderr; not to be changed: see `project`."""
 
     def make(root: Path) -> None:
-        Project.create(root).repro()
+        result = Project.create(root).run("dvc", "repro")
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert re.fullmatch("train: warning: the test loss .*\n", result.stderr), "so few epochs train too little"
 
     return made_once("finished", make, tmp_path_factory, worker_id)
 
@@ -97,6 +101,8 @@ def damageable(finished: Project, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def numbers_next_to_zero() -> Iterator[None]:
     """Denormal numbers as they were, after each test: a Trainer has them flushed."""
+    import torch
+
     yield
     torch.set_flush_denormal(False)
 

@@ -4,14 +4,11 @@ import json
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 import yaml
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import nn
 
 from stages.shared.arrays import Uint8
 from stages.shared.formats import write_csv, write_json
@@ -19,6 +16,9 @@ from stages.shared.latents.table import header
 from stages.shared.model.operations import ACTIVATIONS, Operation
 from tests.inputs import random_autoencoder, write_colors, write_download
 from tests.project import ROOT, Project
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot"]
 SECTION = {"epochs": 20, "neighbors": 6, "steps": 9, "cloud": False, "megabytes": 8}
@@ -42,8 +42,11 @@ class Made:
     def explore(self) -> subprocess.CompletedProcess[str]:
         return Project(self.root).stage("explore")
 
-    def network(self, part: str, epoch: int | None = None) -> nn.Sequential:
+    def network(self, part: str, epoch: int | None = None) -> "nn.Sequential":
         """The encoder or decoder after `epoch` (None: the last) in PyTorch, from the file's tensors: the oracle."""
+        from safetensors.torch import load_file
+        from torch import nn
+
         name = "autoencoder" if epoch is None else f"checkpoints/{epoch}"
         tensors = load_file(self.root / f"data/train/{name}.safetensors")
         tensors = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(part)}
@@ -55,14 +58,17 @@ class Made:
         network.load_state_dict(tensors)
         return network.append(nn.Sigmoid()) if part == "decoder" else network
 
-    @torch.no_grad()
     def encode(self, epoch: int | None = None) -> NDArray[np.float32]:
-        pixels = torch.from_numpy(self.images.reshape(len(self.images), -1)).float() / 255
-        return np.asarray(self.network("encoder", epoch)(pixels))
+        return self._apply("encoder", epoch, self.images.reshape(len(self.images), -1) / np.float32(255))
 
-    @torch.no_grad()
     def decode(self, latents: Any, epoch: int | None = None) -> NDArray[np.float32]:
-        return np.asarray(self.network("decoder", epoch)(torch.tensor(np.asarray(latents), dtype=torch.float32)))
+        return self._apply("decoder", epoch, latents)
+
+    def _apply(self, part: str, epoch: int | None, values: Any) -> NDArray[np.float32]:
+        import torch
+
+        with torch.no_grad():
+            return np.asarray(self.network(part, epoch)(torch.tensor(np.asarray(values, np.float32))))
 
 
 def garments(count: int, labels: NDArray[np.int64], channels: int, random: np.random.Generator) -> Uint8:

@@ -10,7 +10,6 @@ import safetensors.torch
 import torch
 from PIL import Image
 from torch import nn
-from torchvision.transforms import ToTensor
 
 from stages.shared.images.preprocessing import Preprocessing
 from stages.shared.model.architecture import dense
@@ -62,6 +61,8 @@ def test_bytes_and_floats_are_the_same_images(made: tuple[Autoencoder, nn.Module
 
 def test_what_to_tensor_gives(made: tuple[Autoencoder, nn.ModuleDict, np.ndarray]) -> None:
     """[channels, height, width] in [0, 1]: with its axes moved, and of a gray image as it is."""
+    from torchvision.transforms import ToTensor  # for more than a second
+
     autoencoder, torch_network, images = made
     tensor = ToTensor()(images[0])
     expected = by_torch(torch_network["encoder"], images[:1] / 255)
@@ -188,6 +189,8 @@ CONVOLUTION = OperationKind(
 
 def test_an_operation_on_images_has_its_shape_and_any_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kind that the table alone knows, with a padding of 0, is the same in NumPy, in PyTorch and in the file."""
+    from torchvision.transforms import ToTensor
+
     monkeypatch.setitem(KINDS, "convolution", CONVOLUTION)
     settings = {"in_channels": 3, "out_channels": 4, "kernel_size": 2, "stride": 2, "padding": 0}
     encoder: list[Config] = [
