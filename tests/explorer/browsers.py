@@ -39,6 +39,7 @@ class Tab(Protocol):
     def press(self, key: str) -> None: ...
     def fingers(self, *paths: Sequence[Place]) -> None: ...
     def resize(self, width: int, height: int) -> None: ...
+    def show(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -53,7 +54,7 @@ class Explorer:
         end = time.monotonic() + 20
         while not self.get(script, argument):
             assert time.monotonic() < end, f"never true: {script}"
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def settle(self) -> None:
         """Wait until what was asked for is drawn, and the fragment is up to date."""
@@ -199,6 +200,9 @@ class ChromiumTab:
     def resize(self, width: int, height: int) -> None:
         self.page.set_viewport_size({"width": width, "height": height})
 
+    def show(self) -> None:
+        self.page.bring_to_front()
+
     def close(self) -> None:
         self.page.context.close()
 
@@ -295,6 +299,9 @@ class FirefoxTab:
     def resize(self, width: int, height: int) -> None:
         viewport = {"width": width, "height": height}
         self.bidi.send("browsingContext.setViewport", context=self.context, viewport=viewport)
+
+    def show(self) -> None:
+        self.bidi.send("browsingContext.activate", context=self.context)
 
     def screenshot(self) -> bytes:
         return base64.b64decode(self.bidi.send("browsingContext.captureScreenshot", context=self.context)["data"])

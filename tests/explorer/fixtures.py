@@ -2,7 +2,7 @@
 
 import hashlib
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -52,26 +52,27 @@ def run(made: Callable[..., Made]) -> Made:
     return made()
 
 
+KEPT = 4  # tabs
+
+
 @dataclass
 class Tabs:
     """A browser's tabs in one test after the other."""
 
     name: str
     open_tab: Opener
-    opened: list[tuple[Any, Explorer]] = field(default_factory=list)
-    used: tuple[Any, Explorer] | None = None  # the last test's, in front
+    opened: list[tuple[Any, Explorer]] = field(default_factory=list)  # by this test
+    kept: dict[Any, Explorer] = field(default_factory=dict)  # of the tests before, the last one's at the end
 
     def visit(self, made: Made, fragment: str = "", width: int = 1280, height: int = 900, **options: Any) -> Explorer:
-        """The page of a run. A load takes most of a second: a test's first visit has the tab of the one before."""
+        """The page of a run. A load takes most of a second: a test's first visit has the tab of a test before."""
         kind = made.page, *options.items()
-        used, self.used = self.used, None
-        if used and used[0] == kind:
-            explorer = used[1]
+        if not self.opened and kind in self.kept:
+            explorer = self.kept.pop(kind)
+            explorer.tab.show()
             explorer.resize(width, height)
             explorer.fresh(fragment)
         else:
-            if used:
-                used[1].tab.close()
             explorer = Explorer(self.open_tab(made.page.as_uri() + fragment, width, height, **options), self.name)
             explorer.wait(READY)
             assert explorer.get("document.getElementById('problem').textContent") == ""
@@ -80,18 +81,30 @@ class Tabs:
         return explorer
 
     def leave(self) -> None:
-        """Keep the tab in front for the next test: a browser draws no other."""
-        if self.opened:
-            *others, self.used = self.opened
-            self.opened = []
-            for _, explorer in others:
-                explorer.tab.close()
+        """Keep a few tabs for the next tests."""
+        for kind, explorer in self.opened:
+            if kind in self.kept:
+                self.kept.pop(kind).tab.close()
+            self.kept[kind] = explorer
+        self.opened = []
+        while len(self.kept) > KEPT:
+            self.kept.pop(next(iter(self.kept))).tab.close()
 
 
 BROWSERS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("chromium", "firefox")]
 
 # For a test of what the page computes and says, which is the same in each browser
 one_browser = pytest.mark.parametrize("tabs", BROWSERS[:1], indirect=True)
+
+
+def browser_cases(names: str, both: Sequence[tuple[Any, ...]], one: Sequence[tuple[Any, ...]]) -> pytest.MarkDecorator:
+    """Parametrize a test: some cases in both browsers, the others in one of them."""
+    cases = [
+        pytest.param(*browser.values, *case, marks=browser.marks)
+        for browser in BROWSERS
+        for case in ([*both, *one] if browser is BROWSERS[0] else both)
+    ]
+    return pytest.mark.parametrize(f"tabs, {names}", cases, indirect=["tabs"], ids=str)
 
 
 @pytest.fixture(scope="session", params=BROWSERS)  # in one worker each

@@ -8,13 +8,14 @@ import pytest
 import yaml
 
 from stages.shared.formats import write_csv
-from tests.explorer.fixtures import Open, one_browser, text
+from tests.explorer.fixtures import Open, browser_cases, one_browser, text
 from tests.explorer.made import NAMES, SECTION, Made, make
 from tests.project import ROOT, Project
 
 LONG = tuple(f"{'Donaudampfschifffahrtsgesellschaft' * 2}"[: 33 + 4 * k] + str(k) for k in range(10))
 
 
+@one_browser
 def test_it_says_what_the_points_are_and_has_three_ways_in(visit: Open, run: Made) -> None:
     explorer = visit()
     lead = text(explorer, "#lead")
@@ -142,7 +143,7 @@ def touching(texts: list[dict[str, float]]) -> list[tuple[object, object]]:
     ]
 
 
-@pytest.mark.parametrize("latent_size", [2, 3, 5])
+@browser_cases("latent_size", both=[(3,)], one=[(2,), (5,)])
 def test_no_title_runs_into_numbers_from_wherever_it_is_seen(
     visit: Open, made: Callable[..., Made], latent_size: int
 ) -> None:
@@ -161,6 +162,7 @@ def test_no_title_runs_into_numbers_from_wherever_it_is_seen(
             assert touching(explorer.get("explorer.plot.texts()")) == []
 
 
+@one_browser
 def test_many_pictures_are_thinned_and_still_quick(visit: Open, made: Callable[..., Made]) -> None:
     explorer = visit(made(count=4000, epochs=1))
     explorer.get(

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.explorer.browsers import Explorer
-from tests.explorer.fixtures import Open, one_browser
+from tests.explorer.fixtures import Open, browser_cases, one_browser
 from tests.explorer.made import NAMES, Made
 
 
@@ -130,6 +130,7 @@ def hurried(visit: Open) -> Iterator[Explorer]:
         ("#set-to", "explorer.state.to === 0"),
     ],
 )
+@one_browser
 def test_what_is_pressed_takes_over_from_the_interpolation(
     hurried: Explorer, run: Made, selector: str, expected: str
 ) -> None:
@@ -148,6 +149,7 @@ def test_what_is_pressed_takes_over_from_the_interpolation(
         assert explorer.state("latent") == latent
 
 
+@one_browser
 def test_a_slider_takes_over_from_what_plays(hurried: Explorer) -> None:
     explorer = hurried
     explorer.click("#play-steps")
@@ -162,6 +164,7 @@ def test_a_slider_takes_over_from_what_plays(hurried: Explorer) -> None:
     assert explorer.get("document.querySelector('#play-epochs').ariaPressed") == "false"
 
 
+@one_browser
 def test_with_less_motion_the_interpolation_plays_in_few_steps(hurried: Explorer) -> None:
     seen = hurried.get(
         """async () => {
@@ -200,6 +203,7 @@ def mark(explorer: Explorer, point: int) -> NDArray[np.float64]:
     return changed
 
 
+@one_browser
 def test_markers_shrink_and_fade_as_their_number_grows(visit: Open, made: Callable[..., Made]) -> None:
     few, many = visit(), visit(made(count=4000, epochs=1))
     sizes, strengths = [], []
@@ -236,6 +240,7 @@ def test_what_is_chosen_lies_on_top(visit: Open, run: Made) -> None:
         assert opaque == [36, True]
 
 
+@one_browser
 def test_shapes_tell_ten_classes_apart_and_have_one_area(visit: Open) -> None:
     explorer = visit()
     masks = np.array(
@@ -283,7 +288,7 @@ def test_markers_of_two_classes_differ_in_shape_on_plot_and_pad(visit: Open, run
             assert (one ^ other).sum() >= 4, "more than their color tells them apart"
 
 
-@pytest.mark.parametrize("latent_size", [3, 2, 5])
+@browser_cases("latent_size", both=[(3,)], one=[(2,), (5,)])
 def test_the_first_view_holds_the_points_and_is_full_of_them(
     visit: Open, made: Callable[..., Made], run: Made, latent_size: int
 ) -> None:
@@ -304,6 +309,7 @@ def test_the_first_view_holds_the_points_and_is_full_of_them(
             assert epoch == 0 or filled > {3: 0.55, 2: 0.5, 5: 0.3}[latent_size], size
 
 
+@one_browser
 def test_up_stays_up(visit: Open) -> None:
     explorer = visit()
     x, y = explorer.middle("#plot")
@@ -357,6 +363,7 @@ def test_zoom_aims_at_the_cursor_and_at_the_chosen_point(visit: Open) -> None:
     assert np.linalg.norm(after[5] - after[77]) > 1.5 * np.linalg.norm(before[5] - before[77])
 
 
+@one_browser
 def test_principal_components_are_drawn_in_true_proportions_which_are_a_choice(
     visit: Open, made: Callable[..., Made]
 ) -> None:
@@ -380,6 +387,7 @@ def test_principal_components_are_drawn_in_true_proportions_which_are_a_choice(
     assert all(inside((x, y), explorer.box("#plot")) for x, y in places(explorer))
 
 
+@one_browser
 def test_any_three_dimensions_can_be_on_the_axes(visit: Open, made: Callable[..., Made]) -> None:
     run = made(latent_size=5)
     explorer = visit(run)
@@ -417,6 +425,7 @@ def test_nothing_in_the_legend_covers_anything(visit: Open) -> None:
             assert beside or bottom <= top_ + 0.5 or bottom_ <= top + 0.5, (width, one, other)
 
 
+@one_browser
 def test_a_hidden_class_has_no_ring_lines_or_neighbors(visit: Open, run: Made) -> None:
     explorer = visit()
     empty = (
@@ -509,6 +518,7 @@ def test_an_epoch_without_a_decoder_says_where_moving_goes(visit: Open, made: Ca
     assert explorer.get(said) == ""
 
 
+@one_browser
 def test_one_dimension_has_a_lane_for_each_class(visit: Open, made: Callable[..., Made]) -> None:
     run = made(latent_size=1)
     explorer = visit(run)
@@ -562,6 +572,7 @@ def test_single_keys_can_be_switched_off(visit: Open) -> None:
     assert again.state("point") == 1
 
 
+@one_browser
 def test_ten_thousand_points_and_a_cloud_are_drawn(visit: Open, made: Callable[..., Made]) -> None:
     explorer = visit(made(count=4000, epochs=1))
     explorer.get(

@@ -151,6 +151,7 @@ def test_the_policy_lets_nothing_out(visit: Open, run: Made) -> None:
 # The cloud
 
 
+@one_browser
 def test_the_cloud_of_training_latents_decodes_under_the_mouse(visit: Open, made: Callable[..., Made]) -> None:
     run = made(cloud=True, latent_size=2, hidden=(16,), epochs=2)
     explorer = visit(run)
@@ -187,6 +188,7 @@ def test_a_page_without_the_cloud_says_nothing_of_it(visit: Open, run: Made) -> 
 # Color, and classes of any number
 
 
+@one_browser
 def test_color_pictures_are_in_color_everywhere(visit: Open, made: Callable[..., Made]) -> None:
     run = made(channels=3, hidden=(16,), latent_size=2, epochs=2)
     explorer = visit(run)
@@ -314,6 +316,7 @@ def choose_color(explorer: Explorer, value: str) -> None:
     explorer.settle()
 
 
+@one_browser
 def test_color_by_error(visit: Open, run: Made) -> None:
     explorer = visit(fragment="#theme=light")
     errors = errors_of(run)
@@ -425,6 +428,7 @@ def test_pictures_stand_for_points(visit: Open, run: Made) -> None:
 # The map
 
 
+@one_browser
 def test_the_map_is_decoded_over_two_dimensions_with_the_others_as_they_are(visit: Open, run: Made) -> None:
     explorer = visit()
     explorer.set("{map: true, mapPoints: false}")
@@ -476,8 +480,7 @@ GIVE = """([text, type, event]) => {
 }"""
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("event", ["drop", "paste"])
+@pytest.mark.parametrize(("event", "channels"), [("drop", 1), ("paste", 3)])
 def test_a_picture_from_outside_is_encoded_as_pytorch_does(
     visit: Open, made: Callable[..., Made], run: Made, event: str, channels: int
 ) -> None:
@@ -502,6 +505,7 @@ def test_a_picture_from_outside_is_encoded_as_pytorch_does(
     assert explorer.state("upload") is None
 
 
+@one_browser
 def test_a_picture_on_another_ground_is_taken_as_it_is_and_can_be_inverted(visit: Open, run: Made) -> None:
     explorer = visit()
     explorer.get(GIVE, [png(255 - run.images[33]), "image/png", "drop"])
@@ -566,6 +570,7 @@ def test_search_finds_an_index_and_a_class(visit: Open, run: Made) -> None:
     assert explorer.state("selected") == bags
 
 
+@one_browser
 def test_a_link_followed_in_an_open_tab_leaves_nothing_of_before(visit: Open) -> None:
     explorer = visit()
     explorer.show("#upload")

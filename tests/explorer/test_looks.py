@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from tests.explorer.chromium import Open
+from tests.explorer.chromium import Explorer, Open
 from tests.explorer.made import Made
 from tests.shared.contrast import contrast, luminance, oklab
 
@@ -58,8 +58,8 @@ GROUND = """selector => {
 @pytest.mark.parametrize(
     "options", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}], ids=str
 )
-def test_class_colors_stand_out_from_their_ground(open_page: Open, options: dict[str, Any]) -> None:
-    explorer = open_page(**options)
+def test_class_colors_stand_out_from_their_ground(explorer: Explorer, options: dict[str, Any]) -> None:
+    explorer.emulate(**options)
     colors = explorer.get("[...document.querySelectorAll('#legend .swatch')].map(s => getComputedStyle(s).color)")
     card = rgb(explorer.get("getComputedStyle(document.querySelector('.space')).backgroundColor"))
     grounds = [card, *(np.array(explorer.get(GROUND, each)[:3]) / 255 for each in ("#plot canvas", "#xy-slider"))]
@@ -70,8 +70,8 @@ def test_class_colors_stand_out_from_their_ground(open_page: Open, options: dict
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_color_blind_can_tell_the_classes_apart(open_page: Open, scheme: str) -> None:
-    explorer = open_page(color_scheme=scheme)
+def test_the_color_blind_can_tell_the_classes_apart(explorer: Explorer, scheme: str) -> None:
+    explorer.emulate(color_scheme=scheme)
     texts = explorer.get("[...document.querySelectorAll('#legend .swatch')].map(s => getComputedStyle(s).color)")
     colors = np.array([rgb(text) for text in texts])
     assert len(colors) == 10
@@ -155,9 +155,9 @@ def test_without_javascript_a_line_says_so_and_no_control_is_dead(browser: Brows
 
 def test_an_index_of_five_digits_stays_whole_and_nothing_jumps(open_page: Open, made: Callable[..., Made]) -> None:
     run = made(ends=(3, 59_999))
-    heights = []
+    heights, explorer = [], open_page(run)
     for width in (1440, 1024, 390, 320):
-        explorer = open_page(run, viewport={"width": width, "height": 800})
+        explorer.resize(width, 800)
         for point in (0, len(run.indices) - 1):
             explorer.get("point => void explorer.set({point})", point)
             broken = explorer.get(
@@ -181,12 +181,11 @@ AXE = resources.files("axe_playwright_python") / "axe.min.js"
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}],
-    ids=["light", "dark", "390 px"],
+    ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")], ids=["light", "dark", "390 px"]
 )
-def test_axe_finds_nothing(open_page: Open, options: dict[str, Any]) -> None:
-    explorer = open_page(**options)
+def test_axe_finds_nothing(explorer: Explorer, width: int, scheme: str) -> None:
+    explorer.resize(width, 900)
+    explorer.emulate(color_scheme=scheme)
     explorer.get(AXE.read_text(encoding="utf-8") + ";0")
     for script in ("0", "document.getElementById('show-keys').click()"):
         explorer.get(f"void {script}")

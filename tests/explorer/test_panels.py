@@ -329,11 +329,11 @@ def test_the_fragment_brings_the_view_back(open_page: Open, run: Made) -> None:
     np.testing.assert_allclose(again.view(), explorer.view(), rtol=1e-3, atol=1e-4)
     assert again.visible() == set(range(10)) - {2, 5}
 
-    plain = open_page(fragment="#point=abc&epoch=99&latent=1,x&hidden=77,,a&view=1,2&theme=pink&step=9&from=-1")
-    assert (plain.state("point"), plain.state("epoch"), plain.state("step")) == (0, 3, 1)
-    assert plain.state("hidden") == []
-    plain.go(f"point={run.indices[40]}")
-    assert plain.state("point") == 40
+    again.go("point=abc&epoch=99&latent=1,x&hidden=77,,a&view=1,2&theme=pink&step=9&from=-1")
+    assert (again.state("point"), again.state("epoch"), again.state("step")) == (0, 3, 1)
+    assert again.state("hidden") == []
+    again.go(f"point={run.indices[40]}")
+    assert again.state("point") == 40
 
 
 @pytest.mark.parametrize("latent_size", [1, 2, 5])

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.explorer.browsers import CHROMIUM, ChromiumTab, Explorer, FirefoxTab, need
-from tests.explorer.fixtures import Open
+from tests.explorer.fixtures import Open, one_browser
 from tests.explorer.made import NAMES, Made
 
 # CI has it.
@@ -98,9 +98,9 @@ def colorful(page: np.ndarray) -> int:
     return int((np.ptp(page.astype(int), axis=2) > 60).sum())
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_plot_is_on_the_first_page_and_nothing_is_cut(visit: Open, run: Made, tmp_path: Path, theme: str) -> None:
-    explorer = visit(fragment=f"#theme={theme}")
+def test_the_plot_is_on_the_first_page_and_nothing_is_cut(visit: Open, run: Made, tmp_path: Path) -> None:
+    """Also of a dark page."""
+    explorer = visit(fragment="#theme=dark")
     pdf = printed(explorer)
     assert len(pdf) < 2_000_000
     plot = first_page(pdf, tmp_path)[60:400]
@@ -143,6 +143,7 @@ def test_the_plot_is_on_the_first_page_and_nothing_is_cut(visit: Open, run: Made
 
 
 @pytest.mark.parametrize(("count", "cloud"), [(4000, False), (200, True)])
+@one_browser
 def test_many_points_and_a_cloud_make_no_heavy_pdf(
     visit: Open, made: Callable[..., Made], tmp_path: Path, count: int, cloud: bool
 ) -> None:

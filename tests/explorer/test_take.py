@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.explorer.browsers import Explorer
-from tests.explorer.fixtures import Open, Tabs, text
+from tests.explorer.fixtures import Open, Tabs, one_browser, text
 from tests.explorer.made import NAMES, Made
 
 WORDS = ("red", "green", "green", "blue, dark")
@@ -106,6 +106,7 @@ def test_the_plot_is_saved_at_twice_the_resolution_with_its_legend(visit: Open) 
     assert explorer.get("document.querySelector('#plot canvas').width") == pytest.approx(ratio * box["width"], abs=1)
 
 
+@one_browser
 def test_a_saved_plot_has_the_key_of_its_colors(visit: Open, made: Callable[..., Made]) -> None:
     run = made(files='cats, "dogs"/IMG_{:04}.jpg', columns=TOLD, epochs=2, hidden=(16,), latent_size=2)
     explorer = visit(run)
@@ -128,10 +129,8 @@ def test_a_saved_plot_has_the_key_of_its_colors(visit: Open, made: Callable[...,
     assert text(explorer, "#color-key").count("%") == 2, "a share, as everywhere"
 
 
-@pytest.mark.parametrize(("button", "name"), [("#save-training", "training"), ("#save-walk", "interpolation")])
-def test_a_film_is_recorded(visit: Open, tabs: Tabs, button: str, name: str) -> None:
-    explorer = visit(width=640, height=600)  # fewer pixels to compress
-    explorer.get(KEEP)
+def film(explorer: Explorer, button: str, name: str) -> bytes:
+    """What a press of the button records."""
     before = {key: explorer.state(key) for key in ("epoch", "latent", "step", "line")}
     explorer.click(button)
     explorer.wait("Object.keys(kept).length > 0")
@@ -144,6 +143,13 @@ def test_a_film_is_recorded(visit: Open, tabs: Tabs, button: str, name: str) -> 
         assert content[:4] == b"\x1a\x45\xdf\xa3"
     explorer.settle()
     assert {key: explorer.state(key) for key in before} == before, "the view is as before"
+    return content
+
+
+def test_a_film_of_the_interpolation_is_recorded(visit: Open, tabs: Tabs) -> None:
+    explorer = visit(width=640, height=600)  # fewer pixels to compress
+    explorer.get(KEEP)
+    content = film(explorer, "#save-walk", "interpolation")
     if explorer.name == "firefox":
         assert len(content) > 20_000
         return  # its player was not seen to come to an end
@@ -158,7 +164,8 @@ def test_a_film_is_recorded(visit: Open, tabs: Tabs, button: str, name: str) -> 
 def test_a_training_film_goes_from_the_first_epoch_to_the_last_and_holds_it(
     visit: Open, tabs: Tabs, made: Callable[..., Made]
 ) -> None:
-    explorer = visit(made(epochs=2, hidden=(16,), latent_size=2))  # two epochs: 2.5 s of film
+    run = made(epochs=2, hidden=(16,), latent_size=2)  # two epochs: 2.5 s of film
+    explorer = visit(run, width=390, height=600)
     explorer.get(KEEP)
     stills = []
     for epoch in (0, 1):
@@ -168,11 +175,9 @@ def test_a_training_film_goes_from_the_first_epoch_to_the_last_and_holds_it(
         still = Image.open(io.BytesIO(kept(explorer, ".png")[1])).getchannel(0)
         stills.append(np.array(still.resize((80, 60), Image.Resampling.BOX), dtype=float))
     explorer.get("void (kept = {})")
-    explorer.click("#save-training")
-    explorer.wait("Object.keys(kept).length > 0")
-    content = kept(explorer, "")[1]
+    content = film(explorer, "#save-training", "training")
     player = Explorer(tabs.open_tab("about:blank", 400, 300), tabs.name)  # the page's own policy plays nothing
-    slow = PLAY.replace("playbackRate = 4", "playbackRate = 1")
+    slow = PLAY.replace("playbackRate = 4", "playbackRate = 1").replace("setTimeout(done, 25)", "setTimeout(done, 50)")
     _, *frames = player.get(slow, base64.b64encode(content).decode())
     player.tab.close()
     assert len(frames) < 290, "its player came to its end"
@@ -188,6 +193,7 @@ def test_a_training_film_goes_from_the_first_epoch_to_the_last_and_holds_it(
     assert not changes[-2:].any(), "and it ends with a still"
 
 
+@one_browser
 def test_without_a_recorder_a_film_is_a_still(visit: Open) -> None:
     explorer = visit()
     explorer.get(KEEP)
@@ -229,6 +235,7 @@ def test_a_selection_is_taken_away_as_csv(visit: Open, made: Callable[..., Made]
     assert table_of(explorer.get("copied")) == rows
 
 
+@one_browser
 def test_the_grid_has_all_points_in_any_order(visit: Open, made: Callable[..., Made]) -> None:
     run = made(files="scans/{}.png", epochs=2, hidden=(16,), latent_size=2)
     explorer = visit(run)
@@ -281,6 +288,7 @@ def color_at(explorer: Explorer, point: int) -> list[int]:
     return found
 
 
+@one_browser
 def test_points_are_colored_by_a_column(visit: Open, made: Callable[..., Made]) -> None:
     run = made(files='cats, "dogs"/IMG_{:04}.jpg', columns=TOLD, epochs=2, hidden=(16,), latent_size=2)
     explorer = visit(run, fragment="#theme=light")

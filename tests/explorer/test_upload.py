@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from stages.shared.images.dataset import Range
 from stages.shared.images.preprocessing import Preprocessing
-from tests.explorer.fixtures import Open
+from tests.explorer.fixtures import Open, browser_cases
 from tests.explorer.made import Made
 
 GIVE = """([text, type]) => {
@@ -54,16 +53,17 @@ def drawings() -> dict[str, Image.Image]:
     }
 
 
-@pytest.mark.parametrize(
-    ("channels", "fit", "background", "limits"),
-    [
+@browser_cases(
+    "channels, fit, background, limits",
+    both=[
         (1, "pad", (255, 255, 255), None),
+        (3, "stretch", (255, 255, 255), (0, 255, 255)),  # a set of 8 bits, and pictures of 8 and 16 dropped
+    ],
+    one=[
         (3, "pad", (20, 90, 200), None),
         (1, "crop", (0, 0, 0), None),
-        (3, "stretch", (255, 255, 255), (0, 255, 255)),  # a set of 8 bits, and pictures of 8 and 16 dropped
         (1, "pad", (255, 255, 255), (0, 16383, 65535)),
     ],
-    ids=str,
 )
 def test_what_is_dropped_becomes_what_download_makes_of_it(
     visit: Open,

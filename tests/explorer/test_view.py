@@ -42,6 +42,7 @@ def lost_of(run: Made) -> NDArray[np.float64]:
 # The link
 
 
+@one_browser
 def test_the_link_is_the_view(visit: Open, made: Callable[..., Made]) -> None:
     run = made(cloud=True, latent_size=3)
     explorer = visit(run)
@@ -78,6 +79,7 @@ def test_the_link_is_the_view(visit: Open, made: Callable[..., Made]) -> None:
     assert "Coat" in text(again, "#worst-title")
 
 
+@one_browser
 def test_a_selection_of_thousands_fits_a_link(visit: Open, made: Callable[..., Made]) -> None:
     run = made(count=4000, epochs=1)
     explorer = visit(run)
@@ -128,6 +130,7 @@ def test_copy_link_works_on_a_plain_http_host(tabs: Tabs, plain_http: str) -> No
 # Names and search
 
 
+@one_browser
 def test_pictures_have_the_names_of_their_files(visit: Open, made: Callable[..., Made]) -> None:
     run = made(files="cats/IMG_{:04}.jpg", epochs=2, hidden=(16,))
     explorer = visit(run)
