@@ -121,8 +121,6 @@ def shared(browser: Browser, run: Made) -> Iterator[Explorer]:
 @pytest.fixture
 def explorer(shared: Explorer) -> Iterator[Explorer]:
     """The page as it opens, the same one for many tests, since a load takes its time."""
-    shared.emulate(color_scheme="light", forced_colors="none")
-    shared.resize(1280, 900)
     shared.fresh()
     yield shared
     assert not shared.heard

@@ -70,7 +70,8 @@ class Tabs:
         if not self.opened and kind in self.kept:
             explorer = self.kept.pop(kind)
             explorer.tab.show()
-            explorer.resize(width, height)
+            if explorer.get("[innerWidth, innerHeight]") != [width, height]:
+                explorer.resize(width, height)
             explorer.fresh(fragment)
         else:
             explorer = Explorer(self.open_tab(made.page.as_uri() + fragment, width, height, **options), self.name)

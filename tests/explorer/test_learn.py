@@ -70,7 +70,7 @@ def test_encoder_and_decoder_agree_with_pytorch(
     visit: Open, made: Callable[..., Made], activation: str, channels: int, latent_size: int
 ) -> None:
     """Within a grey level and a five-hundredth of the latents' span, also between the sliders' ends."""
-    run = made(activation=activation, channels=channels, latent_size=latent_size, epochs=2)
+    run = made(activation=activation, channels=channels, latent_size=latent_size, epochs=2, hidden=(64, 12), count=60)
     explorer = visit(run)
     latents = run.encode()
     span = np.ptp(latents, axis=0)

@@ -1,7 +1,7 @@
 """How the explorer looks: themes, forced colors, widths, any text; what a screen reader finds."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
 
@@ -15,6 +15,14 @@ from tests.shared.contrast import contrast, luminance, oklab
 
 # One browser for all of these: each worker would start its own.
 pytestmark = pytest.mark.xdist_group("pages")
+
+
+@pytest.fixture
+def emulating(explorer: Explorer) -> Iterator[Explorer]:
+    """The shared page, whose media and size the test may change."""
+    yield explorer
+    explorer.emulate(color_scheme="light", forced_colors="none")
+    explorer.resize(1280, 900)
 
 
 HOSTILE = ["<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "a & b <!-- c", "日本 \u2028 ${x}"]
@@ -58,7 +66,8 @@ GROUND = """selector => {
 @pytest.mark.parametrize(
     "options", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}], ids=str
 )
-def test_class_colors_stand_out_from_their_ground(explorer: Explorer, options: dict[str, Any]) -> None:
+def test_class_colors_stand_out_from_their_ground(emulating: Explorer, options: dict[str, Any]) -> None:
+    explorer = emulating
     explorer.emulate(**options)
     colors = explorer.get("[...document.querySelectorAll('#legend .swatch')].map(s => getComputedStyle(s).color)")
     card = rgb(explorer.get("getComputedStyle(document.querySelector('.space')).backgroundColor"))
@@ -70,7 +79,8 @@ def test_class_colors_stand_out_from_their_ground(explorer: Explorer, options: d
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_color_blind_can_tell_the_classes_apart(explorer: Explorer, scheme: str) -> None:
+def test_the_color_blind_can_tell_the_classes_apart(emulating: Explorer, scheme: str) -> None:
+    explorer = emulating
     explorer.emulate(color_scheme=scheme)
     texts = explorer.get("[...document.querySelectorAll('#legend .swatch')].map(s => getComputedStyle(s).color)")
     colors = np.array([rgb(text) for text in texts])
@@ -183,7 +193,8 @@ AXE = resources.files("axe_playwright_python") / "axe.min.js"
 @pytest.mark.parametrize(
     ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")], ids=["light", "dark", "390 px"]
 )
-def test_axe_finds_nothing(explorer: Explorer, width: int, scheme: str) -> None:
+def test_axe_finds_nothing(emulating: Explorer, width: int, scheme: str) -> None:
+    explorer = emulating
     explorer.resize(width, 900)
     explorer.emulate(color_scheme=scheme)
     explorer.get(AXE.read_text(encoding="utf-8") + ";0")
