@@ -536,8 +536,7 @@ def test_a_drawing_is_encoded_as_it_grows(visit: Open) -> None:
     assert seen[8:16, 14].min() > 128, "the stroke"
     assert seen[:, :4].max() == 0, "the ground"
     explorer.drag((x - 40, y + 60), (x + 40, y + 60))
-    explorer.settle()
-    assert explorer.state("upload")["latent"] != first["latent"]
+    explorer.wait("first => explorer.state.upload.latent.some((z, i) => z !== first[i])", first["latent"])
 
 
 # Search
