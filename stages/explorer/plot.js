@@ -193,7 +193,16 @@ function drawRaster(context, fine, withMarkers) {
     if (!sprites || sprites.size !== grain || sprites.alpha !== alpha) sprites = new Sprites(styles.list, grain, alpha);
     paintMarkers(pixels, columns, rows, { ...screenPlaces, styles: styles.of, sprites });
   }
-  context.putImageData(image, 0, 0);
+  if (state.printing) printPixels(context, image);
+  else context.putImageData(image, 0, 0);
+}
+
+// A PDF of Chromium 150 lacks all that was drawn before putImageData, and its pixels; it has what drawImage drew.
+function printPixels(context, image) {
+  const copy = make("canvas");
+  Object.assign(copy, { width: image.width, height: image.height });
+  copy.getContext("2d").putImageData(image, 0, 0);
+  context.drawImage(copy, 0, 0, plotSize.width, plotSize.height);
 }
 
 const MAX_VECTORS = 2000; // markers, which make 0.5 MB of a PDF; more are printed as pixels

@@ -133,14 +133,19 @@ async function record(frames, name, extra = () => {}) {
 
 const held = (show) => Array.from({ length: HOLD }, () => show);
 
+// Put the points between two epochs; the page is at `epoch`, which takes far longer to change.
+function showBetween(epoch, from = epoch, to = epoch, share = 1) {
+  if (state.epoch !== epoch) set({ epoch });
+  plot.frameAt(from, to, share);
+}
+
 function trainingFrames() {
   const steps = facts.epochs.slice(1).flatMap((_, epoch) =>
     Array.from({ length: GLIDE }, (_, i) => () => {
-      set({ epoch: epoch + Number(i >= GLIDE / 2) });
-      plot.frameAt(epoch, epoch + 1, (i + 1) / GLIDE);
+      showBetween(epoch + Number(i >= GLIDE / 2), epoch, epoch + 1, (i + 1) / GLIDE);
     }),
   );
-  return [...held(() => set({ epoch: 0 })), ...steps, ...held(() => set({ epoch: last }))];
+  return [...held(() => showBetween(0)), ...steps, ...held(() => showBetween(last))];
 }
 
 function walkFrames() {

@@ -94,8 +94,8 @@ def listed(text: str) -> int:
     return len(re.findall(r"\d\s%", text.split("All points")[1].partition("Loss")[0]))
 
 
-def colorful(page: np.ndarray) -> int:
-    return int((np.ptp(page.astype(int), axis=2) > 60).sum())
+def colorful(page: np.ndarray, least: int = 60) -> int:
+    return int((np.ptp(page.astype(int), axis=2) > least).sum())
 
 
 def test_the_plot_is_on_the_first_page_and_nothing_is_cut(visit: Open, run: Made, tmp_path: Path) -> None:
@@ -158,6 +158,12 @@ def test_many_points_and_a_cloud_make_no_heavy_pdf(
     assert listed(everything) == (1000 if count == 4000 else 5), "a selection is one view of the grid"
     said = re.findall(r"[\d,]+ of [\d,]+ points.{0,40}", unicodedata.normalize("NFKC", " ".join(everything.split())))
     assert any("first 1,000 on paper" in text for text in said) == (count == 4000), said
+    if cloud:
+        explorer.set("{isolated: true}")
+        with_cloud = colorful(first_page(printed(explorer), tmp_path)[60:400], 15)
+        explorer.set("{cloud: false}")
+        without = colorful(first_page(printed(explorer), tmp_path)[60:400], 15)
+        assert with_cloud > without + 200
 
 
 def test_the_command_line_prints_it_too(run: Made, tmp_path: Path) -> None:
