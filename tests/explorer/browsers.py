@@ -164,6 +164,15 @@ class Explorer:
         return found
 
 
+def as_json(script: str) -> str:
+    """A function that takes and gives text: both protocols would wrap every number of an array on its own."""
+    return (
+        "async (text) => { let value = (" + script + ");"
+        "if (typeof value === 'function') value = value(JSON.parse(text));"
+        "return JSON.stringify((await value) ?? null); }"
+    )
+
+
 @dataclass
 class ChromiumTab:
     """A page of Playwright's."""
@@ -171,7 +180,7 @@ class ChromiumTab:
     page: Any
 
     def get(self, script: str, argument: Any = None) -> Any:
-        return self.page.evaluate(script, argument)
+        return json.loads(self.page.evaluate(as_json(script), json.dumps(argument)))
 
     def move(self, x: float, y: float) -> None:
         self.page.mouse.move(x, y)
@@ -242,14 +251,9 @@ class FirefoxTab:
     at: Place = (0, 0)
 
     def get(self, script: str, argument: Any = None) -> Any:
-        wrapped = (
-            "async (text) => { let value = (" + script + ");"
-            "if (typeof value === 'function') value = value(JSON.parse(text));"
-            "return JSON.stringify((await value) ?? null); }"
-        )
         answer = self.bidi.send(
             "script.callFunction",
-            functionDeclaration=wrapped,
+            functionDeclaration=as_json(script),
             arguments=[{"type": "string", "value": json.dumps(argument)}],
             target={"context": self.context},
             awaitPromise=True,
@@ -354,10 +358,11 @@ def chromium(browser: Browser) -> Opener:
     return open_tab
 
 
-# What a fresh profile would ask, fetch or show; and reduced motion, which most tests want.
+# What a fresh profile would ask, fetch, show or start ahead; and reduced motion, which most tests want.
 PREFERENCES = {
     "browser.shell.checkDefaultBrowser": False,
     "browser.startup.page": 0,
+    "dom.ipc.processPrelaunch.enabled": False,
     "datareporting.policy.dataSubmissionEnabled": False,
     "app.update.enabled": False,
     "dom.w3c_touch_events.enabled": 1,

@@ -106,9 +106,12 @@ def open_explorer(browser: Browser, made: Made, fragment: str, until: str, optio
     page.on("request", hear_request)
     page.goto(own + fragment)
     page.wait_for_selector(until, state="attached", timeout=60_000)
+    explorer = Explorer(page, made, heard)
     if page.locator(PROBLEM).count():
         heard.append(page.locator(PROBLEM).inner_text())
-    return Explorer(page, made, heard)
+    else:
+        explorer.settle()
+    return explorer
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """What the explorer's tests share: runs of the real stage on made-up inputs, and browsers to open their pages in."""
 
 import hashlib
+import inspect
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,24 @@ from tests.explorer.made import Made, make
 from tests.project import Project, made_once
 
 Open = Callable[..., Explorer]
+
+# Timers of the page that end when the test says so: `later()`. Short ones are left to the browser.
+HOLD = """(() => {
+  const { setTimeout: begin, clearTimeout: end } = window;
+  let number = 1e9;
+  window.held = new Map();
+  setTimeout = (act, ms = 0) => (ms < 100 ? begin(act, ms) : (held.set(++number, [act, ms]), number));
+  clearTimeout = (id) => void (held.delete(id) || end(id));
+  window.later = () => {
+    const due = [...held.values()];
+    held.clear();
+    for (const [act] of due) act();
+  };
+  window.letGo = () => {
+    later();
+    [setTimeout, clearTimeout] = [begin, end];
+  };
+})()"""
 
 
 def text(explorer: Explorer, selector: str) -> str:
@@ -38,7 +57,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[.
             Project(root).play("explore")
             (root / "made.pickle").write_bytes(pickle.dumps(of))
 
-        name = hashlib.sha256(repr(sorted(options.items())).encode()).hexdigest()
+        every = inspect.signature(make).bind(None, **options)
+        every.apply_defaults()  # an option that is given as it is without is no other run
+        name = hashlib.sha256(repr(sorted(every.kwargs.items())).encode()).hexdigest()
         root = made_once(f"explore-{name[:8]}", build, tmp_path_factory, worker_id).root
         found: Made = pickle.loads((root / "made.pickle").read_bytes())
         return replace(found, root=root)
@@ -52,7 +73,7 @@ def run(made: Callable[..., Made]) -> Made:
     return made()
 
 
-KEPT = 4  # tabs
+KEPT = 6  # tabs
 
 
 @dataclass

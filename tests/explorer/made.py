@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     from torch import nn
 
 NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot"]
+WORDS = ("red", "green", "green", "blue, dark")
+NUMBERS = ("1.5", "2", "", "10")
+# A run with files, columns and pictures of a single color, for many tests
+NAMED: dict[str, Any] = {
+    "files": 'cats, "dogs"/IMG_{}.jpg',
+    "columns": (("hue", WORDS), ("age", NUMBERS)),
+    "plain": 2,
+    "epochs": 2,
+    "hidden": (16,),
+    "latent_size": 2,
+}
+# The activations of the runs by their latent size
+ACTIVATED = {1: "relu", 2: "silu", 3: "relu", 5: "relu"}
 SECTION = {"epochs": 20, "neighbors": 6, "steps": 9, "cloud": False, "megabytes": 8}
 
 

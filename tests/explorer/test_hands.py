@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.explorer.browsers import Explorer
-from tests.explorer.fixtures import Open, browser_cases, one_browser
-from tests.explorer.made import NAMES, Made
+from tests.explorer.fixtures import HOLD, Open, browser_cases, one_browser
+from tests.explorer.made import ACTIVATED, NAMES, Made
 
 
 def inside(place: tuple[float, float], box: dict[str, float], margin: float = 0) -> bool:
@@ -112,12 +112,12 @@ def test_axis_titles_and_ticks_are_in_view(visit: Open) -> None:
 
 
 @pytest.fixture
-def hurried(visit: Open) -> Iterator[Explorer]:
-    """The page with timers three times as fast, the test's own among them."""
+def timed(visit: Open) -> Iterator[Explorer]:
+    """The page with timers that the test ends."""
     explorer = visit()
-    explorer.get("void (window.patient = setTimeout, setTimeout = (act, ms) => patient(act, ms / 3))")
+    explorer.get(HOLD)
     yield explorer
-    explorer.get("void (setTimeout = patient)")
+    explorer.get("letGo()")
 
 
 @pytest.mark.parametrize(
@@ -132,16 +132,18 @@ def hurried(visit: Open) -> Iterator[Explorer]:
 )
 @one_browser
 def test_what_is_pressed_takes_over_from_the_interpolation(
-    hurried: Explorer, run: Made, selector: str, expected: str
+    timed: Explorer, run: Made, selector: str, expected: str
 ) -> None:
-    explorer = hurried
+    explorer = timed
     explorer.click("#play-steps")
-    explorer.wait("explorer.state.step !== 0.5")
+    explorer.get("later()")
+    assert explorer.state("step") != 0.5
     explorer.click(selector)
     assert explorer.get("document.querySelector('#play-steps').ariaPressed") == "false"
     assert explorer.get(expected)
     step, latent = explorer.state("step"), explorer.state("latent")
-    explorer.get("new Promise(done => setTimeout(done, 900))")
+    explorer.get("later()")
+    explorer.get("later()")
     assert explorer.state("step") == step
     if selector == "#decode-point":
         np.testing.assert_allclose(latent, run.encode()[0], atol=0.02)
@@ -150,14 +152,16 @@ def test_what_is_pressed_takes_over_from_the_interpolation(
 
 
 @one_browser
-def test_a_slider_takes_over_from_what_plays(hurried: Explorer) -> None:
-    explorer = hurried
+def test_a_slider_takes_over_from_what_plays(timed: Explorer) -> None:
+    explorer = timed
     explorer.click("#play-steps")
-    explorer.wait("explorer.state.step !== 0.5")
+    explorer.get("later()")
+    assert explorer.state("step") != 0.5
     explorer.get("void z2.focus()")
     explorer.tab.press("ArrowRight")
     latent = explorer.state("latent")
-    explorer.get("new Promise(done => setTimeout(done, 900))")
+    explorer.get("later()")
+    explorer.get("later()")
     assert explorer.state("latent") == latent
     explorer.click("#play-epochs")
     explorer.click("#play-steps")
@@ -165,20 +169,17 @@ def test_a_slider_takes_over_from_what_plays(hurried: Explorer) -> None:
 
 
 @one_browser
-def test_with_less_motion_the_interpolation_plays_in_few_steps(hurried: Explorer) -> None:
-    seen = hurried.get(
-        """async () => {
-          const seen = new Set([explorer.state.step]);
-          document.querySelector('#play-steps').click();
-          const end = performance.now() + 2000 / 3;
-          while (performance.now() < end) {
-            seen.add(explorer.state.step);
-            await new Promise(requestAnimationFrame);
-          }
-          return [...seen];
-        }"""
-    )
-    assert 2 <= len(seen) <= 4
+def test_with_less_motion_the_interpolation_plays_in_few_steps(timed: Explorer) -> None:
+    explorer = timed
+    explorer.click("#play-steps")
+    seen = []
+    for _ in range(4):
+        seen.append(explorer.state("step"))
+        explorer.frame()
+        assert explorer.state("step") == seen[-1], "no frame moves it"
+        assert explorer.get("Math.max(...[...held.values()].map(([_, ms]) => ms))") > 500, "two steps a second, at most"
+        explorer.get("later()")
+    assert len(set(seen)) == 4
     assert all((8 * step).is_integer() for step in seen)
 
 
@@ -191,14 +192,16 @@ MARK = """point => {
 
 
 def mark(explorer: Explorer, point: int) -> NDArray[np.float64]:
-    """By how much the point changes each pixel round it, [25, 25]: 0 to 255, the largest of its channels."""
+    """By how much the point changes each pixel round it, [25, 25]: 0 to 255, the largest of its channels.
+
+    Its class is hidden then.
+    """
     with_it = np.array(explorer.get(MARK, point), dtype=float).reshape(25, 25, 4)
     explorer.get("point => void (explorer.where = explorer.plot.screenOf(point))", point)
     hidden = explorer.get("p => JSON.parse(document.getElementById('facts').textContent).labels[p]", point)
     script = MARK.replace("explorer.plot.screenOf(point)", "explorer.where")
     explorer.set(f"{{hidden: new Set([...explorer.state.hidden, {hidden}])}}")
     without = np.array(explorer.get(script, point), dtype=float).reshape(25, 25, 4)
-    explorer.set(f"{{hidden: new Set([...explorer.state.hidden].filter(l => l !== {hidden}))}}")
     changed: NDArray[np.float64] = np.abs(with_it - without).max(axis=2)
     return changed
 
@@ -270,7 +273,6 @@ def test_markers_of_two_classes_differ_in_shape_on_plot_and_pad(visit: Open, run
         others = [other for other in range(10) if other != label]
         explorer.set(f"{{hidden: new Set({others})}}")
         point = explorer.lonely()
-        marks["plot"].append(mark(explorer, point) > 60)
         members = np.flatnonzero(run.labels == label)
         gaps = np.linalg.norm(shares[members, None] - shares[None, members], axis=-1) + np.eye(len(members))
         x, y = shares[members[gaps.min(axis=1).argmax()]]
@@ -283,6 +285,7 @@ def test_markers_of_two_classes_differ_in_shape_on_plot_and_pad(visit: Open, run
         )
         pixel = np.array(pixels, dtype=float).reshape(13, 13, 4)[..., :3]
         marks["pad"].append(np.abs(pixel - pixel[0, 0]).max(axis=2) > 60)
+        marks["plot"].append(mark(explorer, point) > 60)
     for masks in marks.values():
         for one, other in itertools.combinations(masks, 2):
             assert (one ^ other).sum() >= 4, "more than their color tells them apart"
@@ -290,9 +293,9 @@ def test_markers_of_two_classes_differ_in_shape_on_plot_and_pad(visit: Open, run
 
 @browser_cases("latent_size", both=[(3,)], one=[(2,), (5,)])
 def test_the_first_view_holds_the_points_and_is_full_of_them(
-    visit: Open, made: Callable[..., Made], run: Made, latent_size: int
+    visit: Open, made: Callable[..., Made], latent_size: int
 ) -> None:
-    explorer = visit(run if latent_size == 3 else made(latent_size=latent_size))
+    explorer = visit(made(latent_size=latent_size, activation=ACTIVATED[latent_size]))
     for size in (1440, 900), (1024, 768), (390, 844):
         explorer.resize(*size)
         explorer.show("#plot")
@@ -475,47 +478,6 @@ def test_a_press_after_a_turn_means_what_is_there_now(visit: Open) -> None:
     point = explorer.lonely()
     explorer.press_at(*explorer.screen_of(point))
     assert explorer.state("point") == point
-
-
-def grey(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.rint(pixels.astype(np.float64).ravel() * 255)
-
-
-DECODED = (
-    "(c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((_, i) => i % 4 === 0)))"
-    "(document.getElementById('decoded'))"
-)
-
-
-@one_browser
-def test_an_epoch_with_a_decoder_decodes_what_the_sliders_say(visit: Open, made: Callable[..., Made]) -> None:
-    run = made(count=800, hidden=(16,), latent_size=3)
-    explorer = visit(run)
-    explorer.set("{epoch: 1}")
-    explorer.get("void z1.focus()")
-    explorer.tab.press("ArrowRight")
-    assert explorer.state("epoch") == 1
-    expected = grey(run.decode([explorer.state("latent")], 2))
-    np.testing.assert_allclose(explorer.get(DECODED), expected, atol=2)
-    assert np.abs(expected - grey(run.decode([explorer.state("latent")]))).max() > 5, "the last epoch's is another"
-    explorer.click("#steps button:nth-child(9)")
-    np.testing.assert_allclose(explorer.state("latent"), run.encode(2)[explorer.state("to")], atol=1e-3)
-    assert explorer.state("epoch") == 1
-
-
-@one_browser
-def test_an_epoch_without_a_decoder_says_where_moving_goes(visit: Open, made: Callable[..., Made]) -> None:
-    run = made(count=20)
-    explorer = visit(run)
-    said = "(e => e.checkVisibility() ? e.textContent : '')(document.getElementById('decode-epoch'))"
-    assert explorer.get(said) == ""
-    explorer.set("{epoch: 1}")
-    assert "epoch 2" in explorer.get(said)
-    assert "goes to epoch 4" in explorer.get(said)
-    explorer.get("void z1.focus()")
-    explorer.tab.press("ArrowRight")
-    assert explorer.state("epoch") == 3
-    assert explorer.get(said) == ""
 
 
 @one_browser

@@ -21,17 +21,17 @@ pytestmark = pytest.mark.xdist_group("pages")
 def emulating(explorer: Explorer) -> Iterator[Explorer]:
     """The shared page, whose media and size the test may change."""
     yield explorer
-    explorer.emulate(color_scheme="light", forced_colors="none")
+    explorer.emulate(color_scheme="light", forced_colors="none", media="screen")
     explorer.resize(1280, 900)
 
 
 HOSTILE = ["<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "a & b <!-- c", "日本 \u2028 ${x}"]
 
 
-def test_light_and_dark(open_page: Open) -> None:
+def test_light_and_dark(explorer: Explorer, open_page: Open) -> None:
     paper = "getComputedStyle(document.body).backgroundColor"
     marks = "[...document.querySelectorAll('#legend .swatch')].map(s => getComputedStyle(s).color)"
-    light, dark = open_page(color_scheme="light"), open_page(color_scheme="dark")
+    light, dark = explorer, open_page(color_scheme="dark")
     assert light.get(paper) != dark.get(paper)
     assert light.get(marks) != dark.get(marks)
     expected = dark.get(marks)
@@ -137,8 +137,9 @@ def test_forced_colors_leave_nothing_out(open_page: Open) -> None:
     assert drawn > 50
 
 
-def test_dark_print_is_on_light_paper(open_page: Open) -> None:
-    explorer = open_page(color_scheme="dark")
+def test_dark_print_is_on_light_paper(emulating: Explorer) -> None:
+    explorer = emulating
+    explorer.emulate(color_scheme="dark")
     swatches = "[...document.querySelectorAll('#legend .swatch')].map(s => getComputedStyle(s).color)"
     dark = explorer.get(swatches)
     explorer.emulate(media="print")
@@ -197,7 +198,7 @@ def test_axe_finds_nothing(emulating: Explorer, width: int, scheme: str) -> None
     explorer = emulating
     explorer.resize(width, 900)
     explorer.emulate(color_scheme=scheme)
-    explorer.get(AXE.read_text(encoding="utf-8") + ";0")
+    explorer.page.evaluate(AXE.read_text(encoding="utf-8") + ";0")
     for script in ("0", "document.getElementById('show-keys').click()"):
         explorer.get(f"void {script}")
         found = explorer.get(
@@ -206,8 +207,8 @@ def test_axe_finds_nothing(emulating: Explorer, width: int, scheme: str) -> None
         assert found == []
 
 
-def test_no_width_needs_sideways_scrolling(open_page: Open) -> None:
-    explorer = open_page()
+def test_no_width_needs_sideways_scrolling(emulating: Explorer) -> None:
+    explorer = emulating
     for width in (320, 360, 390, 820, 1024, 1440):
         explorer.resize(width, 800)
         assert explorer.get("document.documentElement.scrollWidth") <= width

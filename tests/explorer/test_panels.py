@@ -9,7 +9,9 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from tests.explorer.chromium import Explorer, Open, grey
-from tests.explorer.made import NAMES, Made, make
+from tests.explorer.fixtures import HOLD
+from tests.explorer.made import ACTIVATED, NAMES, Made, make
+from tests.project import Project
 
 # One browser for all of these: each worker would start its own.
 pytestmark = pytest.mark.xdist_group("pages")
@@ -128,11 +130,14 @@ def test_interpolation(explorer: Explorer, run: Made) -> None:
     check_decoded(explorer, run)
     explorer.page.locator("#steps button").last.click()
     np.testing.assert_allclose(explorer.state("latent"), latents[21], atol=1e-5)
+    explorer.get(HOLD)
     explorer.page.click("#play-steps")
-    explorer.wait("explorer.state.step > 0.05 && explorer.state.step < 0.95")
-    explorer.page.click("#play-steps")
+    explorer.get("later()")
+    explorer.get("later()")
     step = explorer.state("step")
-    explorer.page.wait_for_timeout(150)
+    assert 0.05 < step < 0.95
+    explorer.page.click("#play-steps")
+    explorer.get("letGo()")
     assert explorer.state("step") == step
     np.testing.assert_allclose(explorer.state("latent"), latents[7] + step * (latents[21] - latents[7]), atol=1e-5)
 
@@ -158,10 +163,13 @@ def test_epochs_move_the_points_and_not_the_axes(explorer: Explorer, run: Made) 
         assert float(explorer.page.locator("#point-facts dd").last.inner_text()) == pytest.approx(error, rel=0.01)
         assert explorer.get("document.getElementById('curve-epoch').dataset.epoch") == str(epoch)
         assert (explorer.marked("cursor").size > 0) == (epoch == 4), "earlier epochs had another decoder"
+    explorer.get(HOLD)
     explorer.page.click("#play-epochs")
-    explorer.wait("explorer.state.epoch === 0")
-    explorer.wait("explorer.state.epoch === 3")
-    explorer.wait("document.querySelector('#play-epochs').ariaPressed === 'false'")
+    for epoch in range(4):
+        assert explorer.state("epoch") == epoch
+        explorer.get("later()")
+    assert explorer.page.get_attribute("#play-epochs", "aria-pressed") == "false"
+    explorer.get("letGo()")
     explorer.page.locator("#epoch").fill("0")
     explorer.page.locator("#z1").press("ArrowRight")
     assert explorer.state("epoch") == 3, "the sliders' decoder is the last epoch's"
@@ -224,7 +232,7 @@ def test_curve_figures_and_params(explorer: Explorer, run: Made) -> None:
 def test_losses_on_images_held_out_are_called_so(tmp_path: Path, open_page: Open) -> None:
     small = make(tmp_path / "run", hidden=(16,), epochs=2, count=6)
     (small.root / "data/train/loss.csv").write_text("epoch,train_loss,validation_loss\n1,0.3,0.4\n2,0.1,0.2\n")
-    small.explore()
+    Project(small.root).play("explore")
     explorer = open_page(small)
     assert explorer.page.locator("#curve .line.validation").count() == 2
     texts = explorer.page.locator("#curve text.name").all_text_contents()
@@ -338,8 +346,7 @@ def test_the_fragment_brings_the_view_back(open_page: Open, run: Made) -> None:
 
 @pytest.mark.parametrize("latent_size", [1, 2, 5])
 def test_other_latent_sizes(open_page: Open, made: Callable[..., Made], latent_size: int) -> None:
-    activation = {1: "relu", 2: "silu", 5: "gelu"}[latent_size]
-    run = made(activation=activation, latent_size=latent_size)
+    run = made(latent_size=latent_size, activation=ACTIVATED[latent_size])
     explorer = open_page(run)
     latents = run.encode()
     assert explorer.page.locator("#sliders input").count() == latent_size

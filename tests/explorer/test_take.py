@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.explorer.browsers import Explorer
 from tests.explorer.fixtures import Open, Tabs, one_browser, text
-from tests.explorer.made import NAMES, Made
-
-WORDS = ("red", "green", "green", "blue, dark")
-NUMBERS = ("1.5", "2", "", "10")
-TOLD = (("hue", WORDS), ("age", NUMBERS))
+from tests.explorer.made import NAMED, NAMES, WORDS, Made
 
 # What would be saved is kept by its name instead: a headless browser has no place for downloads.
 KEEP = """(() => {
@@ -44,28 +41,28 @@ def kept(explorer: Explorer, ending: str) -> tuple[str, bytes]:
     return name, base64.b64decode(text)
 
 
-# A film's width, and what it shows in a browser's own player, four times as fast: the mean red of 80 x 60 cells.
-PLAY = """async (text) => {
+# A film's width, and what it shows in a browser's own player at some pace: the mean red of 80 x 60 cells.
+PLAY = """async ([text, pace]) => {
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const video = document.createElement('video');
   Object.assign(video, {muted: true, src: URL.createObjectURL(new Blob([bytes]))});
   document.body.append(video);
-  video.playbackRate = 4;
+  video.playbackRate = pace;
   await video.play();
   const {videoWidth: width, videoHeight: height} = video;
   const context = Object.assign(document.createElement('canvas'), {width, height}).getContext('2d');
+  const cells = Uint16Array.from({length: width * height}, (_, i) =>
+    80 * Math.floor((60 * Math.floor(i / width)) / height) + Math.floor((80 * (i % width)) / width));
+  const numbers = new Float64Array(80 * 60);
+  for (const cell of cells) numbers[cell]++;
   const seen = [];
   while (!video.ended && seen.length < 300) {
     context.drawImage(video, 0, 0);
     const pixels = context.getImageData(0, 0, width, height).data;
-    const [sums, numbers] = [new Float64Array(80 * 60), new Float64Array(80 * 60)];
-    for (let i = 0; i < width * height; i++) {
-      const cell = 80 * Math.floor((60 * Math.floor(i / width)) / height) + Math.floor((80 * (i % width)) / width);
-      sums[cell] += pixels[4 * i];
-      numbers[cell]++;
-    }
-    seen.push([...sums.map((sum, cell) => sum / numbers[cell])]);
-    await new Promise((done) => setTimeout(done, 25));
+    const sums = new Float64Array(80 * 60);
+    for (let i = 0; i < width * height; i++) sums[cells[i]] += pixels[4 * i];
+    seen.push(Array.from(sums, (sum, cell) => Math.round(100 * sum / numbers[cell]) / 100));
+    await new Promise((done) => setTimeout(done, 50));
   }
   return [video.videoWidth, ...seen];
 }"""
@@ -108,7 +105,7 @@ def test_the_plot_is_saved_at_twice_the_resolution_with_its_legend(visit: Open) 
 
 @one_browser
 def test_a_saved_plot_has_the_key_of_its_colors(visit: Open, made: Callable[..., Made]) -> None:
-    run = made(files='cats, "dogs"/IMG_{:04}.jpg', columns=TOLD, epochs=2, hidden=(16,), latent_size=2)
+    run = made(**NAMED)
     explorer = visit(run)
     explorer.get(KEEP)
     height = explorer.box("#plot")["height"]
@@ -129,6 +126,14 @@ def test_a_saved_plot_has_the_key_of_its_colors(visit: Open, made: Callable[...,
     assert text(explorer, "#color-key").count("%") == 2, "a share, as everywhere"
 
 
+def play(tabs: Tabs, content: bytes, pace: float) -> tuple[int, NDArray[np.float64]]:
+    """A film's width, and its frames, [N, 60, 80]."""
+    player = Explorer(tabs.open_tab("about:blank", 400, 300), tabs.name)  # the page's own policy plays nothing
+    width, *frames = player.get(PLAY, [base64.b64encode(content).decode(), pace])
+    player.tab.close()
+    return width, np.reshape(frames, (-1, 60, 80))
+
+
 def film(explorer: Explorer, button: str, name: str) -> bytes:
     """What a press of the button records."""
     before = {key: explorer.state(key) for key in ("epoch", "latent", "step", "line")}
@@ -146,25 +151,25 @@ def film(explorer: Explorer, button: str, name: str) -> bytes:
     return content
 
 
+@one_browser
 def test_a_film_of_the_interpolation_is_recorded(visit: Open, tabs: Tabs) -> None:
+    """The film of the training is recorded in both browsers."""
     explorer = visit(width=640, height=600)  # fewer pixels to compress
     explorer.get(KEEP)
+    explorer.get("void (window.patient = setTimeout, setTimeout = (act, ms) => patient(act, ms / 2))")
     content = film(explorer, "#save-walk", "interpolation")
-    if explorer.name == "firefox":
-        assert len(content) > 20_000
-        return  # its player was not seen to come to an end
-    player = Explorer(tabs.open_tab("about:blank", 400, 300), tabs.name)  # the page's own policy plays nothing
-    width, first, *later = player.get(PLAY, base64.b64encode(content).decode())
-    player.tab.close()
+    explorer.get("void (setTimeout = patient)")
+    assert len(content) > 20_000
+    width, frames = play(tabs, content, 2)
     assert width > 500
-    moved = [(np.abs(np.subtract(frame, first)) > 40).sum() for frame in later]
-    assert sum(pixels >= 3 for pixels in moved) >= 5, "it shows more than its first frame"
+    moved = (np.abs(frames[1:] - frames[0]) > 40).sum(axis=(1, 2))
+    assert (moved >= 3).sum() >= 5, "it shows more than its first frame"
 
 
 def test_a_training_film_goes_from_the_first_epoch_to_the_last_and_holds_it(
     visit: Open, tabs: Tabs, made: Callable[..., Made]
 ) -> None:
-    run = made(epochs=2, hidden=(16,), latent_size=2)  # two epochs: 2.5 s of film
+    run = made(**NAMED)  # two epochs: 2.5 s of film
     explorer = visit(run, width=390, height=600)
     explorer.get(KEEP)
     stills = []
@@ -176,12 +181,9 @@ def test_a_training_film_goes_from_the_first_epoch_to_the_last_and_holds_it(
         stills.append(np.array(still.resize((80, 60), Image.Resampling.BOX), dtype=float))
     explorer.get("void (kept = {})")
     content = film(explorer, "#save-training", "training")
-    player = Explorer(tabs.open_tab("about:blank", 400, 300), tabs.name)  # the page's own policy plays nothing
-    slow = PLAY.replace("playbackRate = 4", "playbackRate = 1").replace("setTimeout(done, 25)", "setTimeout(done, 50)")
-    _, *frames = player.get(slow, base64.b64encode(content).decode())
-    player.tab.close()
+    _, frames = play(tabs, content, 2)
     assert len(frames) < 290, "its player came to its end"
-    shown = np.reshape([frame for frame in frames if any(frame)], (-1, 60, 80))
+    shown = frames[frames.any(axis=(1, 2))]
 
     def far(frame: np.ndarray, epoch: int) -> float:
         return float(np.abs(frame - stills[epoch]).mean())
@@ -214,7 +216,7 @@ def check_rows(rows: list[dict[str, str]], run: Made, points: list[int]) -> None
 
 
 def test_a_selection_is_taken_away_as_csv(visit: Open, made: Callable[..., Made]) -> None:
-    run = made(files='cats, "dogs"/IMG_{:04}.jpg', columns=TOLD, epochs=2, hidden=(16,), latent_size=2)
+    run = made(**NAMED)
     explorer = visit(run)
     explorer.get(KEEP)
     explorer.set("{selected: [4, 9, 77]}")
@@ -224,7 +226,7 @@ def test_a_selection_is_taken_away_as_csv(visit: Open, made: Callable[..., Made]
     rows = table_of(content.decode())
     assert list(rows[0]) == ["index", "file", "class", "error", "z1", "z2", "hue", "age"]
     check_rows(rows, run, [4, 9, 77])
-    assert [row["file"] for row in rows] == [f'cats, "dogs"/IMG_{run.indices[k]:04}.jpg' for k in (4, 9, 77)]
+    assert [row["file"] for row in rows] == [f'cats, "dogs"/IMG_{run.indices[k]}.jpg' for k in (4, 9, 77)]
     assert [row["hue"] for row in rows] == [WORDS[k % 4] for k in (4, 9, 77)]
     explorer.get(
         "void (navigator.clipboard.writeText = () => Promise.reject(new DOMException('', 'NotAllowedError')),"
@@ -237,7 +239,7 @@ def test_a_selection_is_taken_away_as_csv(visit: Open, made: Callable[..., Made]
 
 @one_browser
 def test_the_grid_has_all_points_in_any_order(visit: Open, made: Callable[..., Made]) -> None:
-    run = made(files="scans/{}.png", epochs=2, hidden=(16,), latent_size=2)
+    run = made(**NAMED)
     explorer = visit(run)
     explorer.get(KEEP)
 
@@ -290,7 +292,7 @@ def color_at(explorer: Explorer, point: int) -> list[int]:
 
 @one_browser
 def test_points_are_colored_by_a_column(visit: Open, made: Callable[..., Made]) -> None:
-    run = made(files='cats, "dogs"/IMG_{:04}.jpg', columns=TOLD, epochs=2, hidden=(16,), latent_size=2)
+    run = made(**NAMED)
     explorer = visit(run, fragment="#theme=light")
     offered = explorer.get("[...document.querySelectorAll('#color option')].map(o => o.textContent)")
     assert offered == ["class", "error", "variance lost", "hue", "age"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tests.explorer.browsers import Explorer
 from tests.explorer.fixtures import Open, Tabs, one_browser, points_in, text
-from tests.explorer.made import NAMES, Made
+from tests.explorer.made import NAMED, NAMES, Made
 
 DIGITS = [str(digit) for digit in range(10)]
 
@@ -132,24 +132,24 @@ def test_copy_link_works_on_a_plain_http_host(tabs: Tabs, plain_http: str) -> No
 
 @one_browser
 def test_pictures_have_the_names_of_their_files(visit: Open, made: Callable[..., Made]) -> None:
-    run = made(files="cats/IMG_{:04}.jpg", epochs=2, hidden=(16,))
+    run = made(**NAMED)
     explorer = visit(run)
-    name = f"cats/IMG_{run.indices[7]:04}.jpg"
+    name = f'cats, "dogs"/IMG_{run.indices[7]}.jpg'
     explorer.set("{point: 7, selected: [7, 9]}")
     facts = text(explorer, "#point-facts")
     assert text(explorer, "#point-file") == name
     assert f"{run.indices[7]} of train" in facts
     titles = explorer.get("[...document.querySelectorAll('#selection-pairs button, #worst button')].map(b => b.title)")
     assert any(f"{name} ({run.indices[7]})" in title for title in titles)
-    assert all("cats/IMG_" in title for title in titles)
+    assert all('cats, "dogs"/IMG_' in title for title in titles)
     for strip in ("#selection-pairs", "#worst"):
         captions = explorer.get("s => [...document.querySelectorAll(`${s} button`)].map(b => b.innerText)", strip)
         assert all(re.search(r"\d+ IMG_\d+\.jpg", caption) for caption in captions), "seen without a mouse"
-    assert f"{run.indices[7]} IMG_{run.indices[7]:04}.jpg" in text(explorer, "#selection-pairs")
+    assert f"{run.indices[7]} IMG_{run.indices[7]}.jpg" in text(explorer, "#selection-pairs")
     x, y = explorer.screen_of(explorer.lonely())
     explorer.tab.move(x, y)
     explorer.wait("!document.getElementById('hover').hidden")
-    assert "cats/IMG_" in text(explorer, "#hover-facts")
+    assert 'cats, "dogs"/IMG_' in text(explorer, "#hover-facts")
     assert text(visit(), "#point-file") == ""
 
 
@@ -219,7 +219,7 @@ def test_the_share_of_neighbors_is_called_that(visit: Open) -> None:
 
 @one_browser
 def test_best_and_worst_are_by_the_share_of_variance_lost(visit: Open, made: Callable[..., Made]) -> None:
-    run = made(plain=2, epochs=2, hidden=(16,), latent_size=2)
+    run = made(**NAMED)
     explorer = visit(run)
     lost = lost_of(run)
     ranked = [int(point) for point in np.argsort(-lost[2:], kind="stable") + 2]
