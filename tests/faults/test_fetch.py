@@ -324,6 +324,7 @@ def run_download(project: Project, mirror: str) -> subprocess.CompletedProcess[s
     )
 
 
+@faults
 def test_the_stage_says_what_went_wrong_at_each_mirror_and_leaves_all_as_it_was(project: Project) -> None:
     before = project.contents()
     like_mnist = {name: bytes([0x1F, 0x8B]).ljust(pinned.size or 0, b"\0") for name, pinned in FILES.items()}

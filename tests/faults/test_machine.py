@@ -11,7 +11,7 @@ import pytest
 
 from stages.shared.runtime.lock import BusyError, locked
 from tests.faults.in_one_process import run_stages
-from tests.faults.marks import faults
+from tests.faults.marks import all_but, faults
 from tests.faults.test_kills import forget
 from tests.project import ALL, ROOT, STAGES, Project, environment
 from tests.unshare import can_mount
@@ -35,10 +35,10 @@ def assert_one_line(result: subprocess.CompletedProcess[str], *words: str) -> No
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A stage that writes pictures and one that writes arrays; in the long form, every stage, at every tenth."""
+    """A stage that writes pictures and a slow one that writes arrays; in the long form, every stage, at every tenth."""
     torture = metafunc.config.getoption("--torture")
     if "stage" in metafunc.fixturenames:
-        metafunc.parametrize("stage", list(ALL) if torture else ["plot", "train"])
+        metafunc.parametrize("stage", all_but(["plot"], list(ALL) if torture else ["plot", "train"]))
     if "share" in metafunc.fixturenames:
         parts = 10 if torture else 2
         metafunc.parametrize("share", [part / parts for part in range(parts)], ids="{:.0%}".format)
@@ -211,6 +211,7 @@ fcntl.flock = refuse
 """
 
 
+@faults
 def test_without_locks_a_stage_works_and_says_so_once(project: Project, tmp_path: Path) -> None:
     (tmp_path / "without").mkdir()
     (tmp_path / "without" / "sitecustomize.py").write_text(NO_FLOCK)
@@ -222,6 +223,7 @@ def test_without_locks_a_stage_works_and_says_so_once(project: Project, tmp_path
     assert project.contents() == before
 
 
+@faults
 @mounts
 def test_a_full_disk_of_the_kept_states_is_named(project: Project) -> None:
     shutil.rmtree(project.root / ".dvc/tmp/train", ignore_errors=True)
