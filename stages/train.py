@@ -92,7 +92,9 @@ class Components(params.Section):
     activation: Annotated[str, params.OneOf(lambda: ACTIVATIONS)]
     steps: int = Field(ge=1, le=100_000_000)
     batch_size: int = Field(ge=1)
+    equalize: float = Field(ge=0, le=1)
     sign_flips: int = Field(ge=0)
+    noise: float = Field(ge=0, le=1)
     mirror_up_to: int = Field(ge=0)
     optimizer: Annotated[str, params.OneOf(_optimizers)]
     learning_rate: float = Field(gt=0, le=1000)
@@ -168,7 +170,7 @@ def check(p: Params, choice: Choice, images: int, cores: int) -> None:
         if p.pixels.noise:
             raise InputError(
                 f"params.yaml: train.pixels.noise: expected 0 with the recipe components ({choice.reason}), got "
-                f"{p.pixels.noise:g}; set it to 0, or set train.recipe to pixels"
+                f"{p.pixels.noise:g}; set train.components.noise in its place, or train.recipe to pixels"
             )
     steps = p.components.steps
     if choice.recipe == "pixels":
@@ -257,7 +259,7 @@ def train(
             "one; train.recipe: components is faster"
         )
     trainer = make_trainer(train_images, training, device, group, from_disk=from_disk)
-    if getattr(trainer.space, "mirrored", False) and group.is_rank_zero:
+    if trainer.space.mirrored and group.is_rank_zero:
         print(
             "train: also trains on the images' mirror images, which lower PCA's error on held-out images; "
             "train.components.mirror_up_to: 0 leaves them out"

@@ -29,25 +29,32 @@ _REPORTED_ROWS = 10_000  # maximum for computing the reported training loss
 _MIN_MIRRORED = 4  # training images: two in each half
 
 
-class SignFlips:
-    """Random signs for the scores of the first `rows` rows of each batch; they depend only on the seed and the step.
+class Perturbation:
+    """Random signs for the scores of the first `flipped` rows of each batch, and Gaussian noise on the inputs.
 
-    drawn: float32 [batch size, k], with values 1 or -1.
+    noise: standard deviation, in the unit of the rows.
+    drawn: float32 [batch size, 2 k], the signs (1 or -1) and the noise; they depend only on the seed and the step.
     """
 
-    def __init__(self, rows: int, batch_size: int, count: int, seed: int, device: torch.device) -> None:
-        self.drawn = torch.ones(batch_size, count, device=device)
-        self.flipped, self.seed, self.random = self.drawn[:rows], seed, Generator(device)
+    def __init__(
+        self, flipped: int, noise: float, batch_size: int, count: int, seed: int, device: torch.device
+    ) -> None:
+        self.count, self.noise, self.seed, self.random = count, noise, seed, Generator(device)
+        self.drawn = torch.ones(batch_size, 2 * count, device=device)
+        self.flipped, self.noises = self.drawn[:flipped, :count], self.drawn[:, count:]
 
     def draw(self, step: int) -> None:
         """See `Transform`."""
         self.random.manual_seed((self.seed * 0x9E3779B1 + step) % 2**32)
         self.flipped.bernoulli_(0.5, generator=self.random).mul_(2).sub_(1)
+        if self.noise:
+            drawn = torch.randn(self.noises.shape, generator=self.random, device=self.noises.device)
+            torch.mul(drawn, self.noise, out=self.noises)  # normal_ in place would be slow: the memory has gaps
 
     def apply(self, x: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
         """See `Transform`."""
-        flipped = x * drawn
-        return flipped, flipped
+        target = x * drawn[:, : self.count]
+        return (target + drawn[:, self.count :] if self.noise else target), target
 
 
 def with_mirrors(images: Uint8) -> Uint8:
@@ -76,7 +83,7 @@ class Components:
     images: uint8 [N, height, width, channels].
 
     The scores are divided by `unit`, so that the first `latent_size` have the mean standard deviation `scale`.
-    mirrored: whether the rows of the mirror images follow those of the images.
+    If there are mirror images, their rows follow those of the images.
     """
 
     def __init__(self, images: Uint8, recipe: Recipe, device: torch.device, group: Group = ALONE) -> None:
@@ -104,15 +111,15 @@ class Components:
         self.network = Network(encoder, decoder).to(device)
         with torch.no_grad():  # larger initial weights for scores with less variance
             first = next(self.network.parameters())
-            first.div_(torch.from_numpy(spread / (spread[0] or 1)).clamp(min=1e-3).sqrt().to(first))
+            first.div_(torch.from_numpy(spread / (spread[0] or 1)).clamp(min=1e-3).pow(recipe.equalize).to(first))
 
         flipped = round(recipe.batch_size * recipe.sign_flips / (recipe.sign_flips + len(images)))
-        flips = flipped, recipe.batch_size, count, recipe.seed, device
-        self.transform: Transform | None = SignFlips(*flips) if flipped else None
+        perturbation = flipped, recipe.noise / self.unit, recipe.batch_size, count, recipe.seed, device
+        self.transform: Transform | None = Perturbation(*perturbation) if flipped or recipe.noise else None
         self.prefetch: Prefetch = iter
 
     def train_loss(self, batch_loss: float) -> float:
-        """Squared error per pixel on the training images, computed again without random signs."""
+        """Squared error per pixel on the training images, computed again without random signs and noise."""
         return self._error(*self.reported)
 
     def evaluate(self, images: Uint8, group: Group = ALONE) -> float:

@@ -40,6 +40,7 @@ class Pixels:
         self.network = Network(*for_images(self.size, layers, latent_size, activation)).to(device)
         self.rows = _rows(images).to(device if _fits(images, device) else "cpu")
         noise = recipe.noise_kind, recipe.noise, self.size, min(recipe.batch_size, len(images)), recipe.seed, device
+        self.mirrored = False
         self.transform: Transform | None = Noise(*noise) if recipe.noise else None
         self.prefetch: Prefetch = Prefetcher(images) if from_disk else iter
 

@@ -14,6 +14,7 @@ class Recipe:
     once.
     components: number of principal components; None: train on pixels.
     scale: mean standard deviation of the first `latent_size` component scores.
+    equalize: power of a score's standard deviation by which the initial weights of the first layer are divided.
     sign_flips: with this number of training images, half of each batch gets random signs.
     mirror_up_to: number of training images up to which their mirror images are used too, if they help.
     """
@@ -34,6 +35,7 @@ class Recipe:
     steps: int | None = None
     components: int | None = None
     scale: float = 1
+    equalize: float = 0.5
     sign_flips: int = 0
     mirror_up_to: int = 0
 

@@ -37,12 +37,14 @@ class Space(Protocol):
     """What a trainer trains: the data (rows) and the network.
 
     rows: uint8 [N, size], which are divided by 255 in each batch, or float32 [N, size].
+    mirrored: whether the rows include mirror images.
     device: where the network and the batches are.
     prefetch: yields the batches of indices of an epoch, and prefetches their rows if necessary.
     """
 
     network: Network
     rows: Tensor
+    mirrored: bool
     device: torch.device
     transform: Transform | None
     prefetch: Prefetch

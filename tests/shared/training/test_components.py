@@ -2,8 +2,13 @@
 
 import csv
 import json
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -22,7 +27,7 @@ from stages.shared.model.operations import KINDS, apply
 from stages.shared.model.pca import Pca
 from stages.shared.runtime.errors import InputError
 from stages.shared.training.build import make_trainer
-from stages.shared.training.components import mirrors_help, with_mirrors
+from stages.shared.training.components import Components, mirrors_help, with_mirrors
 from stages.shared.training.store import CheckpointStore
 from stages.train import Choice, Params
 from tests.explorer.fixtures import Open
@@ -89,7 +94,7 @@ def test_the_recipe_follows_the_images_or_is_asked_for(
     assert choice == Choice(taken, reason)
     training = choice.flatten(p)
     assert (training["recipe"], training["reason"]) == (taken, reason)
-    assert ("noise" in training, "sign_flips" in training) == (taken == "pixels", taken == "components")
+    assert ("noise_kind" in training, "sign_flips" in training) == (taken == "pixels", taken == "components")
 
 
 def test_what_is_trained_is_a_plain_network_better_than_pca(trained: Project) -> None:
@@ -280,7 +285,7 @@ def test_sign_flips_fade_with_the_number_of_images_and_change_signs_alone() -> N
         transform = trainer.transform
         assert transform
         transform.draw(7)
-        x = torch.rand(64, transform.drawn.shape[1]) + 1
+        x = torch.rand(64, trainer.rows.shape[1]) + 1
         flipped, target = transform.apply(x, transform.drawn)
         assert torch.equal(flipped, target)
         assert torch.equal(flipped.abs(), x)
@@ -316,6 +321,38 @@ def test_mirror_images_are_used_for_few_images_that_pca_represents_better_with_t
         assert ("train: also trains on the images' mirror images" in capsys.readouterr().out) is said
 
 
+@pytest.mark.parametrize("sign_flips", [0, 800])
+def test_noise_is_on_the_input_alone_in_the_unit_of_pixels(sign_flips: int) -> None:
+    training = Choice("components", "").flatten(Params.model_validate(SECTIONS["train"]))
+    changes = {"mirror_up_to": 0, "batch_size": 5000, "sign_flips": sign_flips, "noise": 0.2, "scale": 3}
+    trainer = make_trainer(pictures(60), training | changes, CPU)
+    transform = trainer.transform
+    assert transform
+    x = torch.rand(5000, trainer.rows.shape[1]) + 1
+    transform.draw(1)
+    noisy, target = transform.apply(x, transform.drawn)
+    assert torch.equal(target.abs(), x)
+    assert isinstance(trainer.space, Components)
+    pixels = (noisy - target).numpy() * trainer.space.unit @ trainer.space.pca.components  # the part in their span
+    expected = 0.2 * np.linalg.norm(trainer.space.pca.components, axis=0)
+    np.testing.assert_allclose(pixels.std(axis=0), expected, rtol=0.06)
+    transform.draw(2)
+    assert not torch.equal(transform.apply(x, transform.drawn)[0], noisy)
+    transform.draw(1)
+    assert torch.equal(transform.apply(x, transform.drawn)[0], noisy)
+
+
+def test_equalize_raises_the_first_weights_of_components_with_less_variance() -> None:
+    training = Choice("components", "").flatten(Params.model_validate(SECTIONS["train"]))
+    weights = {}
+    for power in (0, 0.5, 1):
+        trainer = make_trainer(pictures(60), training | {"mirror_up_to": 0, "equalize": power}, CPU)
+        weights[power] = next(trainer.network.parameters()).detach()  # [out, in]
+    spread = trainer.rows.std(dim=0, correction=0)
+    for power in (0.5, 1):
+        torch.testing.assert_close(weights[power], weights[0] / (spread / spread[0]) ** power)
+
+
 @pytest.mark.parametrize("scale", [1, 4])
 def test_scores_are_brought_to_the_scale_and_pixels_back_from_it(scale: float) -> None:
     training = Choice("components", "").flatten(Params.model_validate(merge(SECTIONS["train"], SMALL)))
@@ -328,12 +365,25 @@ def test_scores_are_brought_to_the_scale_and_pixels_back_from_it(scale: float) -
     assert error == pytest.approx(trainer.losses[-1][0], rel=0.05), "but for the clip"
 
 
+@contextmanager
+def launching() -> Iterator[None]:
+    """Set back what a launcher changes in this process, which has imported PyTorch."""
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)}
+    with patch.dict("os.environ"):
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
+            for name, handler in handlers.items():
+                signal.signal(name, handler)
+
+
 def test_two_processes_train_alike(tmp_path: Path) -> None:
     one = give(tmp_path / "one", pictures(60), pictures(20, 1))
     two = give(tmp_path / "two", pictures(60), pictures(20, 1), processes=2)
     one.play("train")
     (two.root / "stages").symlink_to(ROOT / "stages")
-    result = two.stage("train")
-    assert result.returncode == 0, result.stderr
+    with launching():
+        two.play("train")
     expected, found = losses(one), losses(two)
     assert [row["test_loss"] for row in found] == pytest.approx([row["test_loss"] for row in expected], rel=1e-3)
