@@ -42,7 +42,7 @@ from stages import download
 from stages.shared.arrays import Uint8
 from stages.shared.model.pca import Pca
 from stages.shared.scores.metrics import reconstruction_errors
-from stages.shared.training.build import make_trainer, retrain
+from stages.shared.training.build import make_trainer, train_autoencoder
 
 ICONS = Path("/usr/share/icons/oxygen/base/64x64")
 EMOJI = "emoji-datasource-google@16.0.0"
@@ -196,7 +196,7 @@ def main() -> None:
             own = []
             for train, test in splits:
                 start = time.process_time()
-                autoencoder = retrain(train, recipe(changes | {"latent_size": latent_size}, "components"))
+                autoencoder = train_autoencoder(train, recipe(changes | {"latent_size": latent_size}, "components"))
                 seconds += time.process_time() - start
                 pca = Pca.fit(train, latent_size, 0)
                 errors = [reconstruction_errors(codec, test, codec.encode(test)).mean() for codec in (autoencoder, pca)]

@@ -1,7 +1,8 @@
 """detect: anomaly detection by reconstruction error; each class in turn is the normal one, or the only abnormal one.
 
-Reads  data/train/autoencoder.safetensors (only its recipe; new autoencoders are trained on normal images),
-       data/download/{train|test}_images.npy, {train|test}_labels.npy, dataset.json, data/extract/colors.json
+Trains an autoencoder on the normal images of each task, by a short form of the recipe `components`.
+
+Reads  data/download/{train|test}_images.npy, {train|test}_labels.npy, dataset.json, data/extract/colors.json
 Writes data/detect/detect.csv (one row per class and method), means.csv (one row per method), roc.png, histogram.png
        (errors and threshold), abnormal.png (images, reconstructions and their differences)
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,11 +22,10 @@ from pydantic import Field
 from stages.shared.arrays import Float32, Float64, Uint8, Uint16
 from stages.shared.figure import new_figure, show_grid, text_figure, wrap, write_png
 from stages.shared.formats import write_csv
-from stages.shared.images.dataset import SPLITS, DatasetInfo, LabeledImages
+from stages.shared.images.dataset import SPLITS, DatasetInfo, LabeledImages, read_images
 from stages.shared.model.autoencoder import Autoencoder
 from stages.shared.palette import read_colors
 from stages.shared.runtime import params
-from stages.shared.runtime.cores import Cores
 from stages.shared.runtime.outputs import outputs
 from stages.shared.scores.baselines import MeanImage, PcaBaseline
 from stages.shared.scores.detection import Bools, Detection, by_error, by_neighbor, by_svm, detect
@@ -47,14 +47,17 @@ WIDE = 32  # components of the larger PCA
 MIN_IMAGES = 3  # training images of a class: two to fit, one to hold out
 MAX_SHOWN = 10  # classes in a picture
 PICTURES = "roc.png", "histogram.png", "abnormal.png"
+COMPONENTS = 48  # or `latent_size`, if that is larger
 DIFFERENCE = "inferno"  # the colormap
 NORMAL, ABNORMAL = "tab:blue", "tab:red"
 
 
 class Params(params.Section):
-    """Which classes are normal, and how the threshold is set."""
+    """Which classes are normal, the autoencoders' size and length of training, and how the threshold is set."""
 
     normal: Literal["one", "rest"]
+    latent_size: int = Field(ge=1, le=10_000)
+    steps: int = Field(ge=10, le=1_000_000)
     held_out: float = Field(gt=0, lt=1)
     quantile: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0, lt=2**63)
@@ -137,26 +140,38 @@ def cached_distances(parts: Mapping[int, Part], test_images: Uint8, seed: int) -
     )
 
 
-def solve(
-    task: Task,
-    parts: Mapping[int, Part],
-    test_images: Uint8,
-    distances: Distances,
-    p: Params,
-    training: Mapping[str, Any],
-    cores: Cores,
-) -> Result:
+def train(p: Params, images: Uint8) -> Autoencoder:
+    """Train an autoencoder on images, by the recipe `components` (docs/components.md) with few steps."""
+    from stages.shared.training.build import train_autoencoder
+
+    recipe = {
+        "components": max(COMPONENTS, p.latent_size),
+        "layers": [256, 128],
+        "latent_size": p.latent_size,
+        "activation": "silu",
+        "epochs": 1,
+        "steps": p.steps,
+        "batch_size": 64,
+        "sign_flips": 800,
+        "mirror_up_to": 1000,
+        "optimizer": "adam",
+        "learning_rate": 0.003,
+        "schedule": "one-cycle",
+        "seed": p.seed,
+    }
+    return train_autoencoder(images, recipe)
+
+
+def solve(task: Task, parts: Mapping[int, Part], test_images: Uint8, distances: Distances, p: Params) -> Result:
     """Fit every method to the normal images, and score the test images."""
     fit, held_out = (
         np.concatenate([getattr(parts[label], name) for label in task.normal]) for name in ("fit", "held_out")
     )
-    from stages.shared.training.build import retrain
-
-    autoencoder = retrain(fit, {**training, "seed": p.seed}, cores)
+    autoencoder = train(p, fit)
     methods = {
         AUTOENCODER: by_error(autoencoder),
         "mean_image": by_error(MeanImage.fit(fit)),
-        "pca": by_error(PcaBaseline.fit(fit, autoencoder.latent_size, p.seed)),
+        "pca": by_error(PcaBaseline.fit(fit, p.latent_size, p.seed)),
         f"pca_{WIDE}": by_error(PcaBaseline.fit(fit, WIDE, p.seed)),
         "one_class_svm": by_svm(fit, p.seed),
     }
@@ -169,21 +184,15 @@ def solve(
     return Result(task, {name: test for name, (test, _) in scores.items()}, figures, autoencoder)
 
 
-def find(
-    p: Params, dataset: DatasetInfo, train_set: LabeledImages, test: LabeledImages, training: Mapping[str, Any]
-) -> list[Result]:
+def find(p: Params, dataset: DatasetInfo, train_set: LabeledImages, test: LabeledImages) -> list[Result]:
     """Solve the task of each class, and print its result. Returns an empty list if there are fewer than two classes."""
     if train_set.labels is None or test.labels is None:
         return []
     parts = split_classes(train_set.images, train_set.labels, p.held_out, p.seed)
     distances = cached_distances(parts, test.images, p.seed)
-    cores = Cores("detect")
     results = []
     for task in tasks(list(parts), test.labels, p.normal):
-        images = sum(len(parts[label].fit) for label in task.normal)
-        if training.get("components") is None and images < training["batch_size"]:
-            print(f"detect: each batch has all {images} images, fewer than batch_size ({training['batch_size']})")
-        results.append(solve(task, parts, test.images, distances, p, training, cores))
+        results.append(solve(task, parts, test.images, distances, p))
         auroc = results[-1].figures[AUTOENCODER].auroc
         print(
             f"detect: {dataset.classes[task.label]} is {'' if p.normal == 'one' else 'ab'}normal: AUROC {auroc:.3f}",
@@ -372,14 +381,11 @@ def draw_pictures(
 def main() -> None:
     p = params.read("detect", Params)
     dataset = DatasetInfo.read()
-    autoencoder = Autoencoder.read()
-    train_set, test = (LabeledImages.read(split, autoencoder.size, len(dataset.classes)) for split in SPLITS)
+    size = read_images("train").shape[1:]
+    train_set, test = (LabeledImages.read(split, size, len(dataset.classes)) for split in SPLITS)
     colors = read_colors(len(dataset.classes))["light"]
-    from stages.shared.training.build import check_recipe
-
-    check_recipe(autoencoder.training)
     with outputs(FOLDER) as folder:
-        results = find(p, dataset, train_set, test, autoencoder.training)
+        results = find(p, dataset, train_set, test)
         average = means(results)
         over_classes = [[dataset.name, p.normal, method, *result.values()] for method, result in average.items()]
         write_csv(folder / "means.csv", MEANS_HEADER, over_classes)

@@ -130,7 +130,7 @@ def train_linear(p: Params, images: Uint8, amount: float) -> Autoencoder:
 
 def train_network(p: Params, images: Uint8, amount: float, cores: Cores | None = None) -> Autoencoder:
     """Train a network for this amount of noise; raises `InputError` if training diverges."""
-    from stages.shared.training.build import retrain
+    from stages.shared.training.build import train_autoencoder
 
     recipe = {
         "layers": p.layers,
@@ -146,7 +146,7 @@ def train_network(p: Params, images: Uint8, amount: float, cores: Cores | None =
         "seed": p.seed,
         "threads": 2,
     }
-    return retrain(images, recipe, cores)
+    return train_autoencoder(images, recipe, cores)
 
 
 def restore(p: Params, amount: float, clean: Float32, tuned_on: Float32, ours: dict[str, Autoencoder]) -> Restored:
