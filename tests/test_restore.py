@@ -184,6 +184,8 @@ def test_one_training_image_and_more_latents_than_images_have_a_linear_autoencod
 def test_pictures_smaller_than_the_window_have_no_similarity_and_all_noise_no_class(folder: Path) -> None:
     small = np.full((2, 5, 5, 1), 0.5, np.float32)
     assert restoration.score_restoration(small, small) == restoration.RestorationScore(0, None, None)
+    random = np.random.default_rng(1)
+    write_download(folder, noisy_images(random, 8, SIZE), noisy_images(random, 4, SIZE), [])
     noisy, *_ = run(folder, kind="square", amounts=[1.0], sample=10_000, tuned_on=10_000)
     assert float(noisy["psnr_db"]) < 10
 

@@ -1,5 +1,6 @@
 """A scratch pipeline in git, and clones of it, as people have them who work on one together."""
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -15,9 +16,18 @@ def git(project: Project, *arguments: str) -> str:
 
 def dvc(project: Project, *arguments: str, env: dict[str, str] | None = None) -> str:
     """Run DVC, which must end well; gives what it said."""
-    result = project.run("dvc", *arguments, env=IDENTITY | (env or {}))
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
+    return project.dvc(*arguments, check=True, env=IDENTITY | (env or {})).stdout
+
+
+def typed(project: Project, line: str) -> str:
+    """Run a line of a guide, which must end well; gives what it said."""
+    said = ""
+    for program, *arguments in (shlex.split(command, comments=True) for command in line.split(" && ")):
+        if program == "dvc":
+            said += dvc(project, *arguments)
+        else:
+            said += project.run(program, *arguments, check=True, env=IDENTITY).stdout
+    return said
 
 
 def put_in_git(project: Project) -> Project:

@@ -39,7 +39,7 @@ one_experiment = pytest.mark.xdist_group("tried")  # each worker would run its o
 
 
 def shown(project: Project, *command: str) -> Any:
-    result = project.run("dvc", *command, "--json", check=True, env=IDENTITY)
+    result = project.dvc(*command, "--json", check=True, env=IDENTITY)
     return json.loads(result.stdout)
 
 
@@ -67,7 +67,7 @@ def test_an_edit_shows_in_metrics_and_params(tried: Project) -> None:
 
 def test_the_metrics_fit_a_screen_and_are_those_of_the_readme(used: Project) -> None:
     """With the uses run as well."""
-    lines = used.run("dvc", "metrics", "show", check=True).stdout.splitlines()
+    lines = used.dvc("metrics", "show", check=True).stdout.splitlines()
     figures = lines[0].split()[1:]
     assert len(figures) <= 8
     assert max(map(len, lines)) <= 150
@@ -129,7 +129,7 @@ def test_the_tables_of_the_guides_have_the_columns_that_they_name(tried: Project
 
 
 def test_the_graph_names_every_stage(finished: Project) -> None:
-    dag = finished.run("dvc", "dag", "--dot", check=True).stdout
+    dag = finished.dvc("dag", "--dot", check=True).stdout
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     assert all(f'"{stage}"' in dag for stage in stages)
 

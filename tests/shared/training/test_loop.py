@@ -388,7 +388,7 @@ def test_images_from_disk_give_the_same_weights_and_are_asked_for_ahead(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
 def test_memory_grows_by_no_more_than_the_images_themselves(tmp_path: Path) -> None:
-    count = 200_000
+    count = 100_000
     path = tmp_path / "images.npy"
     images = np.lib.format.open_memmap(
         path, mode="w+", dtype=np.uint8, shape=(count, 28, 28, 1)

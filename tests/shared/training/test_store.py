@@ -136,7 +136,7 @@ def test_another_recipe_begins_anew(
 
 def test_a_whole_training_run_once_more_is_done_once_more(project: Project) -> None:
     before = project.contents("data/train")
-    result = project.run("dvc", "repro", "--force", "--single-item", "train")
+    result = project.dvc("repro", "--force", "--single-item", "train")
     assert result.stdout.count("test loss") == 2
     assert project.contents("data/train") == before
 
