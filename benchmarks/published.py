@@ -20,7 +20,7 @@ from sklearn.manifold import trustworthiness
 
 from benchmarks.data import Data, command, load, recipe
 from benchmarks.measure import machine, table
-from benchmarks.recipes import LONG, SMOOTH, WIDE
+from benchmarks.recipes import FINE, SMOOTH, WIDE
 from stages.shared.arrays import Float32, Uint8, Uint16
 from stages.shared.model.autoencoder import Autoencoder, scale
 from stages.shared.scores import metrics
@@ -58,7 +58,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {  # one is chosen by the held-out image
     "wn30b64": FLAT_WIDE | {"epochs": 30, "batch_size": 64, "noise": 0.1},
     "wn60": FLAT_WIDE | {"epochs": 60, "noise": 0.1},
 }
-DEEP = LONG | {"latent_size": 3}
+DEEP = FINE | {"latent_size": 3}
 
 Figures = dict[str, float]  # by their names
 

@@ -43,6 +43,7 @@ IN_COMPONENTS: dict[str, Any] = FINE | {
     "noise": 0.06,
     "epochs": 1,
 }
+SHORT = IN_COMPONENTS | {"learning_rate": 0.002, "batch_size": 128, "steps": 11_500}
 LONG = IN_COMPONENTS | {"steps": 38_000}
 # What each changes of params.yaml; of those that cost about as much, one is chosen.
 RECIPES: dict[str, list[dict[str, Any]]] = {
@@ -59,7 +60,7 @@ RECIPES: dict[str, list[dict[str, Any]]] = {
     "25 times": [WIDE, WIDE | {"noise": 0.1}, FINE],
 }
 # Beside the best on pixels, in one run: all meet the test images.
-BEST = {"best": [FINE, IN_COMPONENTS | {"steps": 24_000}, LONG]}
+BEST = {"best": [FINE, SHORT, LONG]}
 REFINED = 20  # Gauss-Newton steps
 
 
