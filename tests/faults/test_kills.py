@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.conftest import State
-from tests.faults.marks import all_but, faults
+from tests.faults.marks import faults
 from tests.project import STAGES, Project, environment
 
 WAYS = ["SIGINT all", "SIGTERM dvc", "SIGTERM stage", "SIGTERM all", "SIGKILL dvc", "SIGKILL stage", "SIGKILL all"]
@@ -57,9 +57,7 @@ def kills(torture: bool) -> list[Kill]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     torture = bool(metafunc.config.getoption("--torture"))
     if "kill" in metafunc.fixturenames:
-        cases = kills(torture)
-        kept = [next(kill for kill in cases if kill.way == "SIGKILL all")]
-        metafunc.parametrize("kill", all_but(kept, cases), ids=str)
+        metafunc.parametrize("kill", kills(torture), ids=str)
     if "shell" in metafunc.fixturenames:  # /bin/sh is one of the others, which the long form tries under both names
         different = {Path(shell).resolve(): shell for shell in reversed(SHELLS)}
         metafunc.parametrize("shell", SHELLS if torture else different.values())
@@ -182,6 +180,7 @@ def clear(project: Project, lock: bytes) -> bool:
     return any(torn)
 
 
+@faults
 def test_the_next_repro_makes_good(
     kill: Kill, project: Project, finished: Project, lengths: dict[str, float], state: State
 ) -> None:
