@@ -153,7 +153,6 @@ def train(p: Params, images: Uint8) -> Autoencoder:
         "steps": p.steps,
         "batch_size": 64,
         "sign_flips": 800,
-        "mirror_up_to": 1000,
         "optimizer": "adam",
         "learning_rate": 0.003,
         "schedule": "one-cycle",

@@ -1,4 +1,4 @@
-"""Runs `dvc` commands, each in a process of its own: a fork of this one, which has imported DVC, half of their time.
+"""Runs `dvc` commands, each in a fork of this process, which has imported DVC: that is half of a command's time.
 
 A line of JSON on stdin is a command, its folder, environment and files for its output; the answer is its exit status.
 """

@@ -29,7 +29,6 @@ RECIPE = {  # of docs/components.md
     "steps": 30,
     "batch_size": 64,
     "sign_flips": 800,
-    "mirror_up_to": 1000,
     "optimizer": "adam",
     "learning_rate": 0.003,
     "schedule": "one-cycle",

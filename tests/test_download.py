@@ -23,9 +23,9 @@ def downloaded(project: Project) -> set[str]:
 
 @with_originals
 def test_fashion_mnist_from_a_relative_mirror_is_what_torchvision_reads(tmp_path: Path) -> None:
+    """A relative path counts from the root; tests/shared/runtime/test_run.py has an absolute one."""
     from torchvision.datasets import FashionMNIST
 
-    """From a relative mirror, which counts from the root; an absolute one is in tests/shared/runtime/test_run.py."""
     project = Project.create(tmp_path / "project", {})
     (tmp_path / "mirror").symlink_to(ORIGINALS.resolve())
     result = project.stage("download", env={"FASHION_MNIST_MIRROR": "../mirror"})
