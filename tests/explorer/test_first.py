@@ -109,6 +109,10 @@ BROKEN = """(() => {
 })()"""
 
 
+CUT = """[...document.querySelectorAll('.chip span')].filter(name => name.scrollWidth > name.clientWidth)
+  .map(name => name.textContent)"""
+
+
 def test_short_words_and_numbers_are_not_broken_on_a_phone(visit: Open, made: Callable[..., Made]) -> None:
     names = ["Verkehrsschilder_und_Hinweise", "fruit_and_vegetables", *NAMES[2:]]
     explorer = visit(made(names=names, epochs=2, hidden=(16,), latent_size=2))
@@ -116,6 +120,7 @@ def test_short_words_and_numbers_are_not_broken_on_a_phone(visit: Open, made: Ca
         explorer.resize(width, 844)
         assert explorer.get(BROKEN) == [], width
         assert explorer.box("#epoch")["width"] > 100, "room to choose an epoch"
+        assert not set(NAMES[2:]) & set(explorer.get(CUT)), f"names in the legend at {width}"
         table = explorer.box(".confusions")
         out = explorer.get(
             "right => [...document.querySelectorAll('.confusions td:last-child')].filter(cell => {"
