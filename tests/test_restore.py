@@ -143,7 +143,7 @@ def test_up_to_an_amount_the_autoencoder_is_the_best_linear_one(folder: Path) ->
     assert float(both[1][0]) == pytest.approx(np.square(restored - clean.reshape(15, -1)).mean(), rel=1e-3)
 
 
-@pytest.mark.parametrize(("epochs", "used"), [(2, "linear autoencoder"), (600, "network")])
+@pytest.mark.parametrize(("epochs", "used"), [(2, "linear autoencoder"), (300, "network")])
 def test_a_short_training_is_held_against_the_linear_autoencoder(
     epochs: int, used: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -264,7 +264,8 @@ def test_outs_cache_and_state_share_what_they_can(tmp_path: Path) -> None:
     project = Project.create(tmp_path / "project", merge(SMALL, {"train": {"epochs": 10, "layers": [64]}}))
     config = (ROOT / ".dvc/config").read_text()
     (project.root / ".dvc/config").write_text(config.replace("[core]\n", "[core]\n    no_scm = true\n"))
-    project.repro("train")
+    project.play("download", "train")
+    project.dvc("commit", "--force", "download", "train", check=True)
     folders = ["data/train", ".dvc/cache", ".dvc/tmp/train"]
     checkpoints = list((project.root / "data/train/checkpoints").iterdir())
     assert len(checkpoints) == 10
