@@ -34,17 +34,20 @@ CYCLE: dict[str, Any] = {"schedule": "one-cycle"}
 SMOOTH = CYCLE | {"activation": "silu"}
 WIDE = SMOOTH | {"layers": [1024, 512, 256], "learning_rate": 0.002, "batch_size": 128, "epochs": 20}
 FINE = CYCLE | {"activation": "gelu", "layers": [768, 512, 256], "learning_rate": 0.001, "epochs": 25}
-IN_COMPONENTS: dict[str, Any] = FINE | {
+LONG: dict[str, Any] = FINE | {
     "recipe": "components",
     "components": 256,
-    "scale": 4,
+    "layers": [512, 256, 128],
+    "scale": 8,
     "equalize": 0,
     "sign_flips": 0,
-    "noise": 0.06,
+    "noise": 0.15,
+    "batch_size": 128,
+    "learning_rate": 0.002,
     "epochs": 1,
+    "steps": 40_000,
 }
-SHORT = IN_COMPONENTS | {"learning_rate": 0.002, "batch_size": 128, "steps": 11_500}
-LONG = IN_COMPONENTS | {"steps": 38_000}
+SHORT = LONG | {"steps": 23_000}
 # What each changes of params.yaml; of those that cost about as much, one is chosen.
 RECIPES: dict[str, list[dict[str, Any]]] = {
     "as much as the default": [
