@@ -417,7 +417,7 @@ def pack_fixed(run: Run, encoder: Rounded, shared: Shared | None) -> dict[str, s
     side = sheet_columns(len(images)) * max(images.shape[1:3])
     if side > MAX_PIXELS:
         raise InputError(
-            f"params.yaml: extract.count: expected images that fit together into {MAX_PIXELS} x {MAX_PIXELS} pixels, "
+            f"params.yaml: extract.count: expected images that fit on one sheet of {MAX_PIXELS} x {MAX_PIXELS} pixels, "
             f"got {len(images)} of {images.shape[2]} x {images.shape[1]}; set a smaller number"
         )
     blocks = {
@@ -522,7 +522,7 @@ def main() -> None:
         (folder / "explorer.html").write_text(text, encoding="utf-8", newline="\n")
     if len(epochs) < len(learned.history.losses):
         print(f"explore: the page shows the epochs {', '.join(map(str, epochs))} of {len(learned.history.losses)}")
-    print(f"explore: {FOLDER / 'explorer.html'}, {len(text.encode()) / 1e6:.1f} MB, opens in a browser")
+    print(f"explore: open {FOLDER / 'explorer.html'} ({len(text.encode()) / 1e6:.1f} MB) in a browser")
 
 
 if __name__ == "__main__":

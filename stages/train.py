@@ -125,7 +125,7 @@ class Choice:
 
     @classmethod
     def make(cls, p: Params, images: int, numbers: int) -> "Choice":
-        """Choose the recipe for `images` training images with `numbers` values each."""
+        """Choose the recipe. images: number of training images. numbers: height x width x channels of each image."""
         if p.recipe != "auto":
             return cls(p.recipe, f"train.recipe is {p.recipe}")
         if images < MIN_IMAGES:
@@ -312,7 +312,7 @@ def main() -> None:
         name = make_resume_key(training, device)
         if group.broadcast(name) != name:
             raise InputError(
-                "train: the processes have different params, images or sources; make them equal on all machines"
+                "train: the processes differ in their params, images or source code; use the same on all machines"
             )
         if not group.is_rank_zero:
             train(training, train_images, test_images, device, FOLDER, group=group)

@@ -98,8 +98,8 @@ def split_indices(labels: NDArray[Any], share: float, seed: int) -> tuple[Int64,
     """Draw a stratified split from labels, [N]; return the indices of the training and of the test images, ascending.
 
     The share of test images is `share`, up to rounding, both within each class and overall. At least one image of each
-    class is in the training split. If this leaves no test image, the test images are drawn from all images together,
-    and there is at least one.
+    class is in the training split. If this leaves no test image, at least one test image is drawn from all images,
+    regardless of class.
     """
     indices = np.random.default_rng(seed).permutation(len(labels))
     indices = indices[np.argsort(labels[indices], kind="stable")]  # sorted by class, shuffled within each

@@ -175,7 +175,7 @@ def _unpack(path: Path, page: "TiffPage") -> NDArray[np.uint16]:
 
 
 def _by_pillow(path: Path, page: "TiffPage", index: int) -> NDArray[Any]:
-    """Read values in a compression that only Pillow supports. Pillow has already rotated them."""
+    """Read values in a compression that only Pillow supports; they are already rotated as the page's tag asks."""
     with Image.open(path, formats=FORMATS) as image:
         image.seek(index)
         mode, bits = image.mode, int(page.bitspersample)

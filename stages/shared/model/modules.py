@@ -16,7 +16,7 @@ def to_module(description: Config) -> nn.Module:
 
 
 def _on_images(module: nn.Module, shape: Shape) -> nn.Module:
-    """Make a module for images work on rows, by hooks that convert its input and output.
+    """Let a module that takes images take rows instead: hooks convert its input and its output.
 
     A row has the order [height, width, channels], an image (channels, height, width). Hooks don't change the names of
     the module's tensors.

@@ -29,7 +29,9 @@ def make_trainer(
 
 
 def train_autoencoder(images: Uint8, training: Mapping[str, Any], cores: Cores | None = None) -> Autoencoder:
-    """Train an autoencoder on images, uint8 [N, height, width, channels], on the CPU; `training`: as `train` has them.
+    """Train an autoencoder on images, uint8 [N, height, width, channels], on the CPU.
+
+    training: the params of the chosen recipe, as the model file stores them.
 
     Raises `InputError` if training diverges.
     """

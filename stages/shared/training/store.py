@@ -91,7 +91,9 @@ class CheckpointStore:
         state, facts = stored
         done = int(state["counts"][0])
         if done > epochs:
-            print(f"train: starts from the beginning, because the stored training has more epochs ({done})")
+            print(
+                f"train: starts from the beginning, because the stored training has {done} epochs, more than this one"
+            )
             return None
         if done == epochs and facts["finished"] and _is_in_lock(facts["finished"]):
             return None
