@@ -20,8 +20,9 @@ from sklearn.manifold import trustworthiness
 
 from benchmarks.data import Data, command, load, recipe
 from benchmarks.measure import machine, table
-from benchmarks.recipes import FINE, SMOOTH, WIDE
+from benchmarks.recipes import LONG, SMOOTH, WIDE
 from stages.shared.arrays import Float32, Uint8, Uint16
+from stages.shared.images.dataset import validation_size
 from stages.shared.model.autoencoder import Autoencoder, scale
 from stages.shared.scores import metrics
 from stages.shared.scores.latent_optimization import optimize_latents
@@ -57,8 +58,9 @@ CANDIDATES: dict[str, dict[str, Any]] = {  # one is chosen by the held-out image
     "wn30.2": FLAT_WIDE | {"epochs": 30, "noise": 0.2},
     "wn30b64": FLAT_WIDE | {"epochs": 30, "batch_size": 64, "noise": 0.1},
     "wn60": FLAT_WIDE | {"epochs": 60, "noise": 0.1},
+    "c40": LONG | {"latent_size": 2, "validation": HELD_OUT},
 }
-DEEP = FINE | {"latent_size": 3}
+DEEP = LONG | {"latent_size": 3}
 
 Figures = dict[str, float]  # by their names
 
@@ -74,7 +76,8 @@ class Models:
         path = self.folder / f"{name}-{seed}.safetensors"
         if path.exists() and (kept := Autoencoder.read(path)).training == training:
             return kept
-        images = self.data.train_images[: len(self.data.train_images) - training["validation"]]
+        count = len(self.data.train_images)
+        images = self.data.train_images[: count - validation_size(training["validation"], count)]
         print(f"{name}, seed {seed}", flush=True)
         trainer = make_trainer(images, training, torch.device("cpu"))
         trainer.fit()
