@@ -20,7 +20,7 @@ _GRACE_SECONDS = 0.7  # for the main thread to end the process itself
 _POLL_SECONDS = 0.5  # between two checks of the parent
 _cleanups: list[Callable[[], None]] = []
 _lock = threading.RLock()  # held while outputs are moved or removed
-_ended = False
+_ended_at: float | None = None  # when the clean-up began
 
 
 def install_handlers() -> None:
@@ -102,16 +102,20 @@ def _is_of_stage(process: "psutil.Process") -> bool:
 
 
 def end(signum: int, frame: FrameType | None = None) -> None:
-    """Remove partial outputs, and exit at once. If a second signal arrives, the clean-up is skipped.
+    """Remove partial outputs, and exit at once. If a signal arrives 0.7 s later or more, the clean-up is skipped.
+
+    An earlier one is ignored, because a launcher sends its processes the signal that they also get themselves.
 
     This function raises no exception, because C++ code that is being imported would abort, and a callback could ignore
     the exception.
     """
-    global _ended  # noqa: PLW0603
+    global _ended_at  # noqa: PLW0603
     is_main = threading.current_thread() is threading.main_thread()
-    if is_main and _ended:
+    if is_main and _ended_at is not None:
+        if time.monotonic() - _ended_at < _GRACE_SECONDS:
+            return
         os._exit(128 + signum)
-    _ended = True
+    _ended_at = _ended_at or time.monotonic()
     try:
         with _lock:
             for clean in reversed(_cleanups):
