@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import psutil
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_GRACE_SECONDS = 0.7  # for the main thread to end the process itself
+_GRACE_SECONDS = 0.7  # for the main thread to end the process itself, and for a signal that arrives twice
 _POLL_SECONDS = 0.5  # between two checks of the parent
 _cleanups: list[Callable[[], None]] = []
 _lock = threading.RLock()  # held while outputs are moved or removed
